@@ -1,0 +1,108 @@
+package certfleet
+
+import "time"
+
+// CertificateState is an operator's word on a certificate, or ours.
+type CertificateState string
+
+// The states of a certificate. Paused is the operator's stop, parked is ours.
+const (
+	Active  CertificateState = "active"
+	Paused  CertificateState = "paused"
+	Parked  CertificateState = "parked"
+	Removed CertificateState = "removed"
+)
+
+// Certificate is what an operator asks for and talks about: names that are to
+// be kept on a valid certificate, and how. Its Versions come and go.
+type Certificate struct {
+	ID       int64
+	Tenant   int64
+	Label    string
+	Names    []Name
+	PolicyID int64
+	Policy   string // the policy's label, when listed
+	Targets  []string
+	Labels   Labels
+	State    CertificateState
+
+	// What comes next, and why then.
+	DueAt     time.Time // when an order opens; zero while one is open or none is wanted
+	DueReason string
+	Lane      Lane
+
+	// What went wrong last.
+	Failures  int
+	Problem   string // as the CA said it
+	Advice    string
+	FailedAt  time.Time
+	VersionID int64 // the newest version that was got, for lists
+	NotAfter  time.Time
+	CreatedAt time.Time
+	Rev       int64
+}
+
+// Lane is an order of precedence; a lower number goes first.
+type Lane int
+
+// The lanes, most urgent first.
+const (
+	LaneEmergency Lane = 10 // revoked, key compromised, window past
+	LaneExpiring  Lane = 20 // near expiry
+	LaneWaiting   Lane = 30 // somebody waits
+	LaneNew       Lane = 40 // never had one
+	LaneRoutine   Lane = 50 // a renewal in good time
+	LaneBackfill  Lane = 60 // a migration's bulk
+)
+
+// String is the lane's word.
+func (l Lane) String() string {
+	switch {
+	case l <= LaneEmergency:
+		return "emergency"
+	case l <= LaneExpiring:
+		return "expiring"
+	case l <= LaneWaiting:
+		return "waiting"
+	case l <= LaneNew:
+		return "new"
+	case l <= LaneRoutine:
+		return "routine"
+	}
+	return "backfill"
+}
+
+// Domain is what we know of a Name: where it came from, how it is challenged,
+// whether it is parked.
+type Domain struct {
+	ID           int64
+	Tenant       int64
+	Name         Name
+	Registered   string // the registered domain, on which CAs count
+	Source       string // who named it: operator, or a source's label
+	Challenge    ChallengeType
+	Solver       string
+	ParkedAt     time.Time
+	ParkedReason string
+	Labels       Labels
+	CreatedAt    time.Time
+}
+
+// SlotKind tells apart the certificates that one name may serve at a time.
+type SlotKind string
+
+// The slots of a name.
+const (
+	SlotECDSA  SlotKind = "ecdsa"
+	SlotRSA    SlotKind = "rsa"
+	SlotBackup SlotKind = "backup"
+)
+
+// Slot is what a name serves. It alone decides; never "the newest wins".
+type Slot struct {
+	Tenant    int64
+	Name      Name
+	Kind      SlotKind
+	VersionID int64
+	Since     time.Time
+}
