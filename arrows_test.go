@@ -29,6 +29,7 @@ var arrows = map[string]string{
 	"internal/deliver": "internal/store internal/plan internal/keystore internal/probe",
 	"internal/intake":  "internal/store internal/plan",
 	"internal/issue":   "internal/store internal/plan internal/keystore internal/acme internal/preflight",
+	"internal/keeper":  "internal/keeper",
 	"internal/notify":  "internal/store internal/plan",
 	"internal/porter":  "internal/store internal/plan internal/keystore",
 	"internal/web":     "internal/store internal/plan internal/keystore internal/api internal/probe internal/porter",

@@ -1,0 +1,48 @@
+package file
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/certfleet/certfleet"
+)
+
+// checkMode looks at the opened file, not at the path, so that nobody can swap
+// it in between.
+func checkMode(f *os.File, path string) error {
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at the sealing key: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: path + " is not a regular file",
+			Advice: "name the file that holds the sealing key"}
+	}
+	if credential(path) {
+		return nil
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return &certfleet.Error{Kind: certfleet.Denied, Msg: fmt.Sprintf("the sealing key at %s is open to others (mode %04o)", path, mode),
+			Advice: "run chmod 600 " + path + ", and make a new key with certfleet rekey if somebody may have read it"}
+	}
+	return checkOwner(info, path)
+}
+
+// checkOwner refuses a key that somebody else could replace or open up.
+func checkOwner(info os.FileInfo, path string) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || stat.Uid == 0 || int(stat.Uid) == os.Geteuid() {
+		return nil
+	}
+	return &certfleet.Error{Kind: certfleet.Denied, Msg: fmt.Sprintf("the sealing key at %s belongs to user id %d", path, stat.Uid),
+		Advice: fmt.Sprintf("run chown %d %s", os.Geteuid(), path)}
+}
+
+// credential reports whether systemd handed the file over (LoadCredential=):
+// it guards that folder itself, and shows an access list as group bits.
+func credential(path string) bool {
+	folder := os.Getenv("CREDENTIALS_DIRECTORY")
+	return folder != "" && filepath.Dir(filepath.Clean(path)) == filepath.Clean(folder)
+}
