@@ -15,6 +15,9 @@ import (
 // maxInput bounds what is parsed as one chain or key, in bytes.
 const maxInput = 1 << 20
 
+// maxChain bounds the certificates of one chain; real ones have two to five.
+const maxChain = 32
+
 func invalid(advice string, cause error, format string, args ...any) error {
 	return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf(format, args...), Advice: advice, Err: cause}
 }
@@ -75,7 +78,11 @@ func ParseChain(b []byte) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return order(unique(certs))
+	certs = unique(certs)
+	if len(certs) > maxChain {
+		return nil, invalid("give a single certificate with its chain", nil, "%d certificates are no chain", len(certs))
+	}
+	return order(certs)
 }
 
 func unique(certs []*x509.Certificate) []*x509.Certificate {

@@ -127,12 +127,21 @@ func TestParseChainRefusesWithAdvice(t *testing.T) {
 		"cut in the end": whole[:len(whole)-40],
 		"cut DER":        c.leaf.Raw[:100],
 		"huge":           bytes.Repeat([]byte{'x'}, maxInput+1),
+		"bundle":         EncodeChain(many(t, maxChain+1)),
 		"stranger":       EncodeChain([]*x509.Certificate{c.leaf, must(NewCA("Stranger", time.Now()))(t).Certificate}),
 	} {
 		if _, err := ParseChain(in); certfleet.KindOf(err) != certfleet.Invalid || certfleet.AdviceOf(err) == "" {
 			t.Errorf("%s: got %v, want an invalid with advice", name, err)
 		}
 	}
+}
+
+func many(t *testing.T, n int) (out []*x509.Certificate) {
+	k := key(t, certfleet.P256)
+	for range n {
+		out = append(out, must(sign(caTemplate("Root"), caTemplate("Root"), k.Public(), k))(t))
+	}
+	return out
 }
 
 func TestKeysComeBackFromEveryForm(t *testing.T) {
