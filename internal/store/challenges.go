@@ -1,0 +1,185 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/certfleet/certfleet"
+)
+
+var authzs = table[certfleet.Authorization]{"authz", "authorization", func(a *certfleet.Authorization) []field {
+	return []field{
+		{"id", &a.ID}, {"order_id", &a.OrderID}, {"url", &a.URL}, {"name", &a.Name}, {"wildcard", flag(&a.Wildcard)}, {"status", &a.Status},
+		{"expires_at", ms(&a.ExpiresAt)}, {"challenge", &a.Challenge}, {"problem", &a.Problem}, {"seen_at", ms(&a.SeenAt)},
+	}
+}}
+
+var challenges = table[certfleet.StoredChallenge]{"challenge", "challenge", func(c *certfleet.StoredChallenge) []field {
+	return []field{
+		{"id", &c.ID}, {"tenant_id", &c.Tenant}, {"order_id", &c.OrderID}, {"authz_id", &c.AuthorizationID}, {"type", &c.Type}, {"solver", &c.Solver},
+		{"url", &c.URL}, {"name", &c.Name}, {"token", &c.Token}, {"key_auth", &c.KeyAuth}, {"state", &c.State}, {"status", &c.Status}, {"hits", &c.Hits},
+		{"last_hit", &c.LastHit}, {"seen", &c.Seen}, {"intended_at", ms(&c.IntendedAt)}, {"presented_at", ms(&c.PresentedAt)},
+		{"answered_at", ms(&c.AnsweredAt)}, {"cleaned_at", ms(&c.CleanedAt)},
+	}
+}}
+
+// SeeAuthorization records what the CA said about a name of an order.
+func (t *Tx) SeeAuthorization(ctx context.Context, a *certfleet.Authorization) error {
+	a.SeenAt = t.now
+	row := t.x.QueryRowContext(ctx, `INSERT INTO authz (order_id, url, name, wildcard, status, expires_at, challenge, problem, seen_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (order_id, url) DO UPDATE SET status = excluded.status, expires_at = excluded.expires_at, problem = excluded.problem, seen_at = excluded.seen_at,
+		challenge = CASE WHEN excluded.challenge = '' THEN authz.challenge ELSE excluded.challenge END RETURNING id, challenge`,
+		a.OrderID, a.URL, a.Name.String(), flag(&a.Wildcard), a.Status, certfleet.Millis(a.ExpiresAt), string(a.Challenge), a.Problem, t.now.UnixMilli())
+	return explain(row.Scan(&a.ID, &a.Challenge), "")
+}
+
+// Authorization reads one authorization.
+func (q Q) Authorization(ctx context.Context, id int64) (*certfleet.Authorization, error) {
+	return authzs.one(ctx, q, "WHERE id = $1", id)
+}
+
+// AuthorizationsOf lists what the CA last said about an order's names.
+func (q Q) AuthorizationsOf(ctx context.Context, order int64) ([]certfleet.Authorization, error) {
+	return authzs.list(ctx, q, "WHERE order_id = $1 ORDER BY id", order)
+}
+
+// AuthorizationFilter narrows a list of authorizations and challenges.
+type AuthorizationFilter struct {
+	Tenant    int64
+	Status    string
+	AccountID int64
+	OrderID   int64
+	After     Cursor
+	Limit     int
+}
+
+func (f AuthorizationFilter) where(id string) where {
+	var w where
+	w.add("o.tenant_id = ?", orDefault(f.Tenant))
+	if f.AccountID != 0 {
+		w.add("o.account_id = ?", f.AccountID)
+	}
+	if f.OrderID != 0 {
+		w.add("o.id = ?", f.OrderID)
+	}
+	if f.After.ID != 0 {
+		w.add(id+" < ?", f.After.ID)
+	}
+	return w
+}
+
+// Authorizations lists one page, newest first.
+func (q Q) Authorizations(ctx context.Context, f AuthorizationFilter) ([]certfleet.Authorization, Cursor, error) {
+	w := f.where("authz.id")
+	if f.Status != "" {
+		w.add("authz.status = ?", f.Status)
+	}
+	list, err := authzs.list(ctx, q, "JOIN orders o ON o.id = authz.order_id "+w.sql()+" ORDER BY authz.id DESC"+w.limit(f.Limit), w.args...)
+	return list, next(list, f.Limit, func(a *certfleet.Authorization) Cursor { return Cursor{0, a.ID} }), err
+}
+
+// Challenges lists one page, newest first. Status pending means not cleaned up yet.
+func (q Q) Challenges(ctx context.Context, f AuthorizationFilter) ([]certfleet.StoredChallenge, Cursor, error) {
+	w := f.where("challenge.id")
+	switch f.Status {
+	case "":
+	case "pending":
+		w.add("challenge.cleaned_at = 0")
+	default:
+		w.add("challenge.status = ?", f.Status)
+	}
+	list, err := challenges.list(ctx, q, "JOIN orders o ON o.id = challenge.order_id "+w.sql()+" ORDER BY challenge.id DESC"+w.limit(f.Limit), w.args...)
+	return list, next(list, f.Limit, func(c *certfleet.StoredChallenge) Cursor { return Cursor{0, c.ID} }), err
+}
+
+// IntendChallenge stores a challenge before it is presented, so that it can be
+// cleaned up whatever happens in between. It fills in what is stored already.
+func (t *Tx) IntendChallenge(ctx context.Context, c *certfleet.StoredChallenge) error {
+	found, err := challenges.one(ctx, t.Q, "WHERE authz_id = $1 AND type = $2", c.AuthorizationID, string(c.Type))
+	switch {
+	case err == nil:
+		*c = *found
+		return nil
+	case certfleet.KindOf(err) != certfleet.NotFound:
+		return err
+	}
+	c.IntendedAt = t.now
+	return challenges.insert(ctx, t, c)
+}
+
+// ChallengesOf lists the challenges of an order.
+func (q Q) ChallengesOf(ctx context.Context, order int64) ([]certfleet.StoredChallenge, error) {
+	return challenges.list(ctx, q, "WHERE order_id = $1 ORDER BY id", order)
+}
+
+// Presented notes that a challenge is visible, with the solver's own state.
+func (t *Tx) Presented(ctx context.Context, id int64, state []byte) error {
+	_, err := t.change(ctx, "UPDATE challenge SET presented_at = $1, state = $2 WHERE id = $3", t.now.UnixMilli(), state, id)
+	return err
+}
+
+// SawChallenge notes what the solver saw when it last looked.
+func (t *Tx) SawChallenge(ctx context.Context, id int64, seen string) error {
+	_, err := t.change(ctx, "UPDATE challenge SET seen = $1 WHERE id = $2", seen, id)
+	return err
+}
+
+// Answered notes that the CA was told to look.
+func (t *Tx) Answered(ctx context.Context, id int64) error {
+	_, err := t.change(ctx, "UPDATE challenge SET answered_at = $1 WHERE id = $2", t.now.UnixMilli(), id)
+	return err
+}
+
+// ChallengeStatus notes what the CA said of a challenge.
+func (t *Tx) ChallengeStatus(ctx context.Context, id int64, status string) error {
+	_, err := t.change(ctx, "UPDATE challenge SET status = $1 WHERE id = $2", status, id)
+	return err
+}
+
+// CleanLater makes all challenges of an ended order due for cleaning up.
+func (t *Tx) CleanLater(ctx context.Context, order int64) error {
+	_, err := t.change(ctx, "UPDATE challenge SET clean_due_at = $1 WHERE order_id = $2 AND cleaned_at = 0", t.now.UnixMilli(), order)
+	return err
+}
+
+// DueCleanups are the challenges to take away now.
+func (q Q) DueCleanups(ctx context.Context, now time.Time, limit int) ([]certfleet.StoredChallenge, error) {
+	return challenges.list(ctx, q, "WHERE clean_due_at > 0 AND clean_due_at <= $1 ORDER BY clean_due_at LIMIT $2", now.UnixMilli(), limit)
+}
+
+// Cleaned notes that a challenge is no longer visible.
+func (t *Tx) Cleaned(ctx context.Context, id int64) error {
+	_, err := t.change(ctx, "UPDATE challenge SET cleaned_at = $1, clean_due_at = 0, state = NULL WHERE id = $2", t.now.UnixMilli(), id)
+	return err
+}
+
+// CleanAgain puts off a cleaning that went wrong.
+func (t *Tx) CleanAgain(ctx context.Context, id int64, at time.Time, problem string) error {
+	_, err := t.change(ctx, "UPDATE challenge SET clean_due_at = $1, seen = $2 WHERE id = $3", at.UnixMilli(), problem, id)
+	return err
+}
+
+// ChallengeByToken finds the key authorization for an http-01 token that is
+// intended or visible now.
+func (q Q) ChallengeByToken(ctx context.Context, token string) (*certfleet.StoredChallenge, error) {
+	return challenges.one(ctx, q, "WHERE token = $1 AND type = 'http-01' AND cleaned_at = 0 ORDER BY id DESC", token)
+}
+
+// ChallengeByName finds the open challenge of a type for a name.
+func (q Q) ChallengeByName(ctx context.Context, name string, typ certfleet.ChallengeType) (*certfleet.StoredChallenge, error) {
+	return challenges.one(ctx, q, "WHERE name = $1 AND type = $2 AND cleaned_at = 0 ORDER BY id DESC", name, string(typ))
+}
+
+// Hits adds looks at challenges, counted by token; one write for many.
+func (t *Tx) Hits(ctx context.Context, token, client string, n int64) error {
+	_, err := t.change(ctx, "UPDATE challenge SET hits = hits + $1, last_hit = $2 WHERE token = $3", n, client, token)
+	return err
+}
+
+// Strays adds requests on the challenge port that fit no challenge.
+func (t *Tx) Strays(ctx context.Context, sample, client string, n int64) error {
+	_, err := t.change(ctx, `INSERT INTO stray (hour, n, sample, client) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (hour) DO UPDATE SET n = stray.n + excluded.n, sample = excluded.sample, client = excluded.client`,
+		t.now.Truncate(time.Hour).UnixMilli(), n, sample, client)
+	return err
+}

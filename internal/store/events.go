@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/certfleet/certfleet"
+)
+
+var events = table[certfleet.Event]{"event", "event", eventFields}
+var settled = table[certfleet.Event]{"event_settled", "event", eventFields}
+
+func eventFields(e *certfleet.Event) []field {
+	return []field{
+		{"id", &e.ID}, {"xact", &e.Xact}, {"tenant_id", &e.Tenant}, {"at", ms(&e.At)}, {"kind", &e.Kind}, {"certificate_id", ref(&e.CertificateID)},
+		{"order_id", ref(&e.OrderID)}, {"version_id", ref(&e.VersionID)}, {"target_id", ref(&e.TargetID)}, {"actor", &e.Actor}, {"msg", &e.Msg}, {"data", doc(&e.Data)},
+	}
+}
+
+// Event writes what happened, in the transaction that made it so.
+func (t *Tx) Event(ctx context.Context, e certfleet.Event) error {
+	_, err := t.change(ctx, `INSERT INTO event (tenant_id, at, kind, certificate_id, order_id, version_id, target_id, actor, msg, data)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, orDefault(e.Tenant), t.now.UnixMilli(), e.Kind, ref(&e.CertificateID), ref(&e.OrderID),
+		ref(&e.VersionID), ref(&e.TargetID), t.actor, e.Msg, doc(&e.Data))
+	return err
+}
+
+// EventCursor is how far a reader of events has come. On PostgreSQL the ids of
+// events are not in the order of their commits, so the writing transaction
+// comes first.
+type EventCursor struct {
+	Xact int64
+	ID   int64
+}
+
+// EventsAfter lists events behind the cursor, oldest first, that no running
+// transaction can still come before.
+func (q Q) EventsAfter(ctx context.Context, tenant int64, c EventCursor, limit int) ([]certfleet.Event, error) {
+	return settled.list(ctx, q, "WHERE (xact > $1 OR (xact = $1 AND id > $2)) AND tenant_id = $3 ORDER BY xact, id LIMIT $4", c.Xact, c.ID, orDefault(tenant), page(limit))
+}
+
+// LastEvent is the cursor behind everything settled now.
+func (q Q) LastEvent(ctx context.Context) (EventCursor, error) {
+	list, err := settled.list(ctx, q, "ORDER BY xact DESC, id DESC LIMIT 1")
+	if err != nil || len(list) == 0 {
+		return EventCursor{}, err
+	}
+	return EventCursor{list[0].Xact, list[0].ID}, nil
+}
+
+// EventFilter narrows a list of events.
+type EventFilter struct {
+	Tenant        int64
+	CertificateID int64
+	Kind          string
+	Since         time.Time
+	After         Cursor
+	Limit         int
+}
+
+// Events lists one page, newest first.
+func (q Q) Events(ctx context.Context, f EventFilter) ([]certfleet.Event, Cursor, error) {
+	var w where
+	w.add("event.tenant_id = ?", orDefault(f.Tenant))
+	if f.CertificateID != 0 {
+		w.add("event.certificate_id = ?", f.CertificateID)
+	}
+	if f.Kind != "" {
+		w.add("event.kind = ?", f.Kind)
+	}
+	if !f.Since.IsZero() {
+		w.add("event.at >= ?", f.Since.UnixMilli())
+	}
+	if f.After.ID != 0 {
+		w.add("event.id < ?", f.After.ID)
+	}
+	list, err := events.list(ctx, q, w.sql()+" ORDER BY event.id DESC"+w.limit(f.Limit), w.args...)
+	return list, next(list, f.Limit, func(e *certfleet.Event) Cursor { return Cursor{0, e.ID} }), err
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/certfleet/certfleet"
+)
+
+// exchangeRow is an Exchange as it lies in the table.
+type exchangeRow struct {
+	certfleet.Exchange
+	us int64
+}
+
+var exchanges = table[exchangeRow]{"exchange", "exchange", func(x *exchangeRow) []field {
+	return []field{
+		{"id", &x.ID}, {"order_id", ref(&x.OrderID)}, {"account_id", ref(&x.AccountID)}, {"authority_id", ref(&x.AuthorityID)}, {"at", ms(&x.At)},
+		{"kind", &x.Kind}, {"method", &x.Method}, {"url", &x.URL}, {"status", &x.Status}, {"problem", &x.Problem}, {"retry_after", &x.RetryAfter}, {"took_us", &x.us},
+	}
+}}
+
+// AddExchanges keeps what was said with a CA, and counts it.
+func (t *Tx) AddExchanges(ctx context.Context, list []certfleet.Exchange) error {
+	for _, x := range list {
+		row := exchangeRow{x, x.Took.Microseconds()}
+		if err := exchanges.insert(ctx, t, &row); err != nil {
+			return err
+		}
+		_, err := t.change(ctx, `INSERT INTO exchange_count (authority_id, account_id, kind, status, day, n) VALUES ($1, $2, $3, $4, $5, 1)
+			ON CONFLICT (authority_id, account_id, kind, status, day) DO UPDATE SET n = exchange_count.n + 1`,
+			x.AuthorityID, x.AccountID, x.Kind, x.Status, x.At.UTC().Format(time.DateOnly))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ExchangesOf lists what was said about an order, oldest first.
+func (q Q) ExchangesOf(ctx context.Context, order int64, limit int) ([]certfleet.Exchange, error) {
+	rows, err := exchanges.list(ctx, q, "WHERE order_id = $1 ORDER BY id LIMIT $2", order, page(limit))
+	out := make([]certfleet.Exchange, len(rows))
+	for i, r := range rows {
+		out[i] = r.Exchange
+		out[i].Took = time.Duration(r.us) * time.Microsecond
+	}
+	return out, err
+}
+
+// ExchangeCount is how many requests of a kind got a status on a day.
+type ExchangeCount struct {
+	AuthorityID int64
+	AccountID   int64
+	Kind        string
+	Status      int
+	Day         string // YYYY-MM-DD, UTC
+	N           int64
+}
+
+var exchangeCounts = table[ExchangeCount]{"exchange_count", "count", func(c *ExchangeCount) []field {
+	return []field{{"authority_id", &c.AuthorityID}, {"account_id", &c.AccountID}, {"kind", &c.Kind}, {"status", &c.Status}, {"day", &c.Day}, {"n", &c.N}}
+}}
+
+// ExchangeCounts lists the counts since a day.
+func (q Q) ExchangeCounts(ctx context.Context, since time.Time) ([]ExchangeCount, error) {
+	return exchangeCounts.list(ctx, q, "WHERE day >= $1 ORDER BY day DESC, authority_id, account_id, kind, status LIMIT 5000", since.UTC().Format(time.DateOnly))
+}
+
+// Age removes what retention no longer keeps: exchanges before one moment,
+// events before another. Changes and key openings stay. It does a batch and says
+// whether there is more.
+func (t *Tx) Age(ctx context.Context, exchangesBefore, eventsBefore time.Time, batch int) (more bool, err error) {
+	n, err := t.change(ctx, "DELETE FROM exchange WHERE id IN (SELECT id FROM exchange WHERE at < $1 ORDER BY at LIMIT $2)", certfleet.Millis(exchangesBefore), batch)
+	if err != nil {
+		return false, err
+	}
+	m, err := t.change(ctx, "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE at < $1 ORDER BY at LIMIT $2)", certfleet.Millis(eventsBefore), batch)
+	if err != nil {
+		return false, err
+	}
+	_, err = t.change(ctx, "DELETE FROM idempotency WHERE at < $1", t.now.Add(-48*time.Hour).UnixMilli())
+	return n == int64(batch) || m == int64(batch), err
+}
+
+// Pause keeps what a CA told us to wait for, under a key such as account:3:new-order.
+func (t *Tx) Pause(ctx context.Context, key string, until time.Time, reason string) error {
+	_, err := t.change(ctx, `INSERT INTO pause (k, until, reason, at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (k) DO UPDATE SET until = excluded.until, reason = excluded.reason, at = excluded.at`, key, until.UnixMilli(), reason, t.now.UnixMilli())
+	return err
+}
+
+// PausedUntil is when the latest of the keys frees, zero when none holds.
+func (q Q) PausedUntil(ctx context.Context, now time.Time, keys ...string) (until time.Time, reason string, err error) {
+	for _, k := range keys {
+		list, err := pauses.list(ctx, q, "WHERE k = $1 AND until > $2", k, now.UnixMilli())
+		if err != nil {
+			return time.Time{}, "", err
+		}
+		for _, p := range list {
+			if p.Until.After(until) {
+				until, reason = p.Until, p.Reason
+			}
+		}
+	}
+	return until, reason, nil
+}
+
+// PauseRow is one thing a CA told us to wait for.
+type PauseRow struct {
+	Key    string
+	Until  time.Time
+	Reason string
+	At     time.Time
+}
+
+var pauses = table[PauseRow]{"pause", "pause", func(p *PauseRow) []field {
+	return []field{{"k", &p.Key}, {"until", ms(&p.Until)}, {"reason", &p.Reason}, {"at", ms(&p.At)}}
+}}
+
+// Pauses lists those that hold now.
+func (q Q) Pauses(ctx context.Context, now time.Time) ([]PauseRow, error) {
+	return pauses.list(ctx, q, "WHERE until > $1 ORDER BY until", now.UnixMilli())
+}

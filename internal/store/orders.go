@@ -1,0 +1,135 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/certfleet/certfleet"
+)
+
+var orders = table[certfleet.Order]{"orders", "order", func(o *certfleet.Order) []field {
+	return []field{
+		{"id", &o.ID}, {"tenant_id", &o.Tenant}, {"certificate_id", &o.CertificateID}, {"authority_id", &o.AuthorityID}, {"account_id", &o.AccountID},
+		{"slot", &o.Slot}, {"state", &o.State}, {"manual", flag(&o.Manual)}, {"lane", &o.Lane}, {"url", &o.URL}, {"ca_status", &o.CAStatus},
+		{"profile", &o.Profile}, {"names", nameList(&o.Names)}, {"replaces", ref(&o.Replaces)}, {"replaces_note", &o.ReplacesNote},
+		{"key_id", ref(&o.KeyID)}, {"version_id", ref(&o.VersionID)}, {"attempts", &o.Attempts}, {"problem", &o.Problem},
+		{"problem_type", &o.ProblemType}, {"advice", &o.Advice}, {"due_at", ms(&o.DueAt)}, {"owner", &o.Owner}, {"lease_until", ms(&o.LeaseUntil)},
+		{"expires_at", ms(&o.ExpiresAt)}, {"placing_at", ms(&o.PlacingAt)}, {"created_at", ms(&o.CreatedAt)}, {"finished_at", ms(&o.FinishedAt)}, {"rev", &o.Rev},
+	}
+}}
+
+// AddOrder stores a wanted order. A certificate has at most one live order a slot.
+func (t *Tx) AddOrder(ctx context.Context, o *certfleet.Order) error {
+	o.State = certfleet.OrderWanted
+	o.CreatedAt = t.now
+	if o.DueAt.IsZero() {
+		o.DueAt = t.now
+	}
+	if err := orders.insert(ctx, t, o); err != nil {
+		return err
+	}
+	t.Wake()
+	return t.Event(ctx, certfleet.Event{Kind: "order.wanted", Tenant: o.Tenant, CertificateID: o.CertificateID, OrderID: o.ID, Msg: "an order is wanted (" + o.Lane.String() + ")"})
+}
+
+// SaveOrder writes an order where nobody else did meanwhile.
+func (t *Tx) SaveOrder(ctx context.Context, o *certfleet.Order) error {
+	return orders.save(ctx, t, o, &o.Rev)
+}
+
+// Order reads one order.
+func (q Q) Order(ctx context.Context, id int64) (*certfleet.Order, error) {
+	return orders.one(ctx, q, "WHERE id = $1", id)
+}
+
+// LiveOrder is the order of a certificate that may still issue for the slot.
+func (q Q) LiveOrder(ctx context.Context, certificate int64, slot certfleet.SlotKind) (*certfleet.Order, error) {
+	return orders.one(ctx, q, "WHERE certificate_id = $1 AND slot = $2 AND state IN ('wanted', 'open')", certificate, string(slot))
+}
+
+// LastOrder is the newest order of a certificate.
+func (q Q) LastOrder(ctx context.Context, certificate int64) (*certfleet.Order, error) {
+	return orders.one(ctx, q, "WHERE certificate_id = $1 ORDER BY id DESC", certificate)
+}
+
+// DueOrders are the orders to step now, urgent lanes first, that nobody holds.
+func (q Q) DueOrders(ctx context.Context, now time.Time, limit int) ([]certfleet.Order, error) {
+	return orders.list(ctx, q, "WHERE state IN ('wanted', 'open') AND manual = 0 AND due_at <= $1 AND lease_until <= $1 ORDER BY lane, due_at, id LIMIT $2", now.UnixMilli(), limit)
+}
+
+// ClaimOrder takes a due order for owner until the lease ends. The write repeats
+// what made it due, so that of two nodes one wins.
+func (t *Tx) ClaimOrder(ctx context.Context, o *certfleet.Order, owner string, until time.Time) error {
+	err := t.changeOne(ctx, "UPDATE orders SET owner = $1, lease_until = $2, rev = rev + 1 WHERE id = $3 AND rev = $4 AND lease_until <= $5 AND state IN ('wanted', 'open')",
+		owner, until.UnixMilli(), o.ID, o.Rev, t.now.UnixMilli())
+	if err == nil {
+		o.Owner, o.LeaseUntil, o.Rev = owner, until, o.Rev+1
+	}
+	return err
+}
+
+// ReleaseOrder gives a claimed order back; only its owner can.
+func (t *Tx) ReleaseOrder(ctx context.Context, id int64, owner string) error {
+	_, err := t.change(ctx, "UPDATE orders SET owner = '', lease_until = 0 WHERE id = $1 AND owner = $2", id, owner)
+	return err
+}
+
+// Owners are those who hold orders or deliveries now.
+func (q Q) Owners(ctx context.Context) ([]string, error) {
+	return q.strings(ctx, "SELECT DISTINCT owner FROM orders WHERE lease_until > 0 UNION SELECT DISTINCT owner FROM delivery WHERE lease_until > 0")
+}
+
+// FreeOwner gives back all that a dead owner held, so that it goes on at once.
+func (t *Tx) FreeOwner(ctx context.Context, owner string) error {
+	if _, err := t.change(ctx, "UPDATE orders SET owner = '', lease_until = 0, rev = rev + 1 WHERE lease_until > 0 AND owner = $1", owner); err != nil {
+		return err
+	}
+	_, err := t.change(ctx, "UPDATE delivery SET owner = '', lease_until = 0, rev = rev + 1 WHERE lease_until > 0 AND owner = $1", owner)
+	t.Wake()
+	return err
+}
+
+// NextDue is the earliest moment at which anything is due, zero for never.
+func (q Q) NextDue(ctx context.Context) (time.Time, error) {
+	n, err := q.number(ctx, `SELECT coalesce(min(at), 0) FROM (
+		SELECT min(due_at) AS at FROM certificate WHERE due_at > 0
+		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM orders WHERE state IN ('wanted', 'open') AND manual = 0
+		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM delivery WHERE due_at > 0
+		UNION ALL SELECT min(ari_poll_at) FROM version WHERE ari_poll_at > 0
+		UNION ALL SELECT min(clean_due_at) FROM challenge WHERE clean_due_at > 0) AS d WHERE at IS NOT NULL`)
+	return certfleet.FromMillis(n), err
+}
+
+// OrderFilter narrows a list of orders.
+type OrderFilter struct {
+	Tenant        int64
+	State         string // wanted, open, issued, failed, live
+	CertificateID int64
+	AccountID     int64
+	After         Cursor // newest first: continues below this id
+	Limit         int
+}
+
+// Orders lists one page, newest first.
+func (q Q) Orders(ctx context.Context, f OrderFilter) ([]certfleet.Order, Cursor, error) {
+	var w where
+	w.add("orders.tenant_id = ?", orDefault(f.Tenant))
+	switch f.State {
+	case "":
+	case "live", "pending":
+		w.add("orders.state IN ('wanted', 'open')")
+	default:
+		w.add("orders.state = ?", f.State)
+	}
+	if f.CertificateID != 0 {
+		w.add("orders.certificate_id = ?", f.CertificateID)
+	}
+	if f.AccountID != 0 {
+		w.add("orders.account_id = ?", f.AccountID)
+	}
+	if f.After.ID != 0 {
+		w.add("orders.id < ?", f.After.ID)
+	}
+	list, err := orders.list(ctx, q, w.sql()+" ORDER BY orders.id DESC"+w.limit(f.Limit), w.args...)
+	return list, next(list, f.Limit, func(o *certfleet.Order) Cursor { return Cursor{0, o.ID} }), err
+}

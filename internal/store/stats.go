@@ -1,0 +1,80 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/certfleet/certfleet"
+)
+
+// Count is a number under a word.
+type Count struct {
+	Word string
+	N    int64
+}
+
+var counts = func(q Q, ctx context.Context, query string, args ...any) ([]Count, error) {
+	rows, err := q.x.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, explain(err, "")
+	}
+	defer rows.Close()
+	var out []Count
+	for rows.Next() {
+		var c Count
+		if err := rows.Scan(&c.Word, &c.N); err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, explain(rows.Err(), "")
+}
+
+// Gauges is the state of the fleet in numbers, for metrics and the overview.
+type Gauges struct {
+	Certificates []Count // by state
+	Orders       []Count // live, by lane
+	Deliveries   []Count // by state
+	Failures     []Count // failing certificates, by kind of problem
+	Due          int64   // orders that should open within a day
+	Overdue      int64   // due for more than an hour
+	Expiring     int64   // active, with less than three days left
+	Expired      int64
+	OldestOpen   time.Time // creation of the oldest delivery that has not arrived
+}
+
+// Gauges counts; every count runs over an index.
+func (q Q) Gauges(ctx context.Context, now time.Time) (*Gauges, error) {
+	g := &Gauges{}
+	var err error
+	for _, c := range []struct {
+		into *[]Count
+		sql  string
+	}{
+		{&g.Certificates, "SELECT state, count(*) FROM certificate GROUP BY state"},
+		{&g.Orders, "SELECT CAST(lane AS TEXT), count(*) FROM orders WHERE state IN ('wanted', 'open') GROUP BY lane"},
+		{&g.Deliveries, "SELECT state, count(*) FROM delivery WHERE state <> 'superseded' GROUP BY state"},
+		{&g.Failures, "SELECT o.problem_type, count(*) FROM certificate c JOIN orders o ON o.id = (SELECT max(id) FROM orders WHERE certificate_id = c.id) WHERE c.failures > 0 GROUP BY o.problem_type"},
+	} {
+		if *c.into, err = counts(q, ctx, c.sql); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range []struct {
+		into *int64
+		sql  string
+		at   time.Time
+	}{
+		{&g.Due, "SELECT count(*) FROM certificate WHERE due_at > 0 AND due_at <= $1", now.Add(24 * time.Hour)},
+		{&g.Overdue, "SELECT count(*) FROM certificate WHERE due_at > 0 AND due_at <= $1", now.Add(-time.Hour)},
+		{&g.Expiring, "SELECT count(*) FROM certificate WHERE not_after > 0 AND not_after <= $1 AND state = 'active'", now.Add(72 * time.Hour)},
+		{&g.Expired, "SELECT count(*) FROM certificate WHERE not_after > 0 AND not_after <= $1 AND state = 'active'", now},
+	} {
+		if *c.into, err = q.number(ctx, c.sql, c.at.UnixMilli()); err != nil {
+			return nil, err
+		}
+	}
+	oldest, err := q.number(ctx, "SELECT coalesce(min(created_at), 0) FROM delivery WHERE state IN ('due', 'sent', 'failed')")
+	g.OldestOpen = certfleet.FromMillis(oldest)
+	return g, err
+}

@@ -1,0 +1,321 @@
+// Package store holds the only SQL of the house: SQLite by default, PostgreSQL
+// for many nodes, the same query text for both.
+//
+// Times are integers that come from Go, so that tests own them. Nothing in here
+// speaks to a network while a write transaction is open. Rows carry a revision,
+// and a write repeats the revision it was read at, so that a late node changes
+// nothing.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/jackc/pgx/v5/pgconn"
+	_ "github.com/jackc/pgx/v5/stdlib" // the PostgreSQL driver
+	"modernc.org/sqlite"
+)
+
+// DB is an open store. All reads are methods of its Q, all writes of a Tx.
+type DB struct {
+	Q
+	w        *sql.DB
+	r        *sql.DB
+	pg       bool
+	readOnly bool
+	mu       sync.Mutex
+	wakes    []chan struct{} // guarded by mu
+}
+
+// Options for Open.
+type Options struct {
+	ReadOnly bool
+	// Fast gives up durability on a power cut. Only simulations may.
+	Fast bool
+	// Readers is how many connections read at a time; 0 means 4.
+	Readers int
+}
+
+// Open opens the store that where names (a file, or postgres://...) and brings
+// its schema up to this release. It refuses a store that a newer release has
+// made unreadable for this one.
+func Open(ctx context.Context, where string, o Options) (*DB, error) {
+	d := &DB{pg: IsPostgres(where), readOnly: o.ReadOnly}
+	if o.Readers == 0 {
+		o.Readers = 4
+	}
+	var err error
+	if d.pg {
+		err = d.openPostgres(where, o)
+	} else {
+		err = d.openSQLite(where, o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.Q = Q{x: d.r, pg: d.pg}
+	if err := d.prepare(ctx); err != nil {
+		d.Close()
+		return nil, explain(err, where)
+	}
+	return d, nil
+}
+
+// IsPostgres reports whether where names a PostgreSQL server.
+func IsPostgres(where string) bool {
+	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
+}
+
+func (d *DB) openSQLite(file string, o Options) error {
+	if o.ReadOnly {
+		if _, err := os.Stat(file); err != nil {
+			return &certfleet.Error{Kind: certfleet.NotFound, Msg: "open " + file, Advice: "name an existing database file", Err: err}
+		}
+	} else if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "make the folder of " + file, Advice: "choose a folder that this user may write", Err: err}
+	}
+	sync := "FULL"
+	if o.Fast {
+		sync = "OFF"
+	}
+	dsn := "file:" + (&url.URL{Path: file}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=cache_size(-8000)"
+	writer := dsn + "&_pragma=journal_mode(WAL)&_pragma=synchronous(" + sync + ")&_txlock=immediate"
+	if o.ReadOnly {
+		dsn += "&mode=ro"
+		writer = dsn
+	}
+	var err error
+	if d.w, err = sql.Open("sqlite", writer); err != nil {
+		return err
+	}
+	d.w.SetMaxOpenConns(1)
+	if d.r, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)"); err != nil {
+		return err
+	}
+	d.r.SetMaxOpenConns(o.Readers)
+	d.r.SetMaxIdleConns(o.Readers)
+	return nil
+}
+
+func (d *DB) openPostgres(where string, o Options) error {
+	db, err := sql.Open("pgx", where)
+	if err != nil {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the database address cannot be read", Advice: "write postgres://user@host:5432/name", Err: err}
+	}
+	db.SetMaxOpenConns(o.Readers * 4)
+	db.SetMaxIdleConns(o.Readers)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	d.w, d.r = db, db
+	return nil
+}
+
+// prepare migrates, or only checks when the store is read-only.
+func (d *DB) prepare(ctx context.Context) error {
+	if err := d.w.PingContext(ctx); err != nil {
+		return err
+	}
+	if !d.pg && !d.readOnly {
+		if _, err := d.r.ExecContext(ctx, "SELECT 1"); err != nil {
+			return err
+		}
+	}
+	return d.migrate(ctx)
+}
+
+// Close closes the store.
+func (d *DB) Close() error {
+	if d.w == d.r {
+		return d.w.Close()
+	}
+	return errors.Join(d.r.Close(), d.w.Close())
+}
+
+// Postgres reports whether several nodes may share this store over a network.
+func (d *DB) Postgres() bool { return d.pg }
+
+// Ping asks the database whether it answers.
+func (d *DB) Ping(ctx context.Context) error {
+	var one int
+	return explain(d.r.QueryRowContext(ctx, "SELECT 1").Scan(&one), "")
+}
+
+// Tx is one write transaction. It must not wait for anything but the database.
+type Tx struct {
+	Q
+	tx    *sql.Tx
+	actor string
+	now   time.Time
+	woken bool
+}
+
+// Tx runs fn in one write transaction and commits when it returns nil.
+func (d *DB) Tx(ctx context.Context, now time.Time, fn func(*Tx) error) error {
+	if d.readOnly {
+		return &certfleet.Error{Kind: certfleet.Denied, Msg: "this database was opened read-only", Advice: "use the manager that owns it to change anything"}
+	}
+	for try := 0; ; try++ {
+		err := d.once(ctx, now, fn)
+		if try < 3 && retryable(err) {
+			continue
+		}
+		return explain(err, "")
+	}
+}
+
+func (d *DB) once(ctx context.Context, now time.Time, fn func(*Tx) error) error {
+	sqlTx, err := d.w.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer sqlTx.Rollback()
+	tx := &Tx{Q: Q{x: sqlTx, pg: d.pg}, tx: sqlTx, actor: ActorOf(ctx), now: now}
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := sqlTx.Commit(); err != nil {
+		return err
+	}
+	if tx.woken {
+		d.wake()
+	}
+	return nil
+}
+
+// retryable reports a serialization failure or deadlock of PostgreSQL.
+func retryable(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+}
+
+// Now is the moment of this transaction.
+func (t *Tx) Now() time.Time { return t.now }
+
+// Wake says that something is due at once: after the commit, whoever waits on
+// Wakes looks again.
+func (t *Tx) Wake() { t.woken = true }
+
+// Wakes is a channel that gets a value after a commit that wants action now.
+// The returned func gives it back.
+func (d *DB) Wakes() (<-chan struct{}, func()) {
+	c := make(chan struct{}, 1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wakes = append(d.wakes, c)
+	return c, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for i, w := range d.wakes {
+			if w == c {
+				d.wakes = append(d.wakes[:i], d.wakes[i+1:]...)
+				return
+			}
+		}
+	}
+}
+
+func (d *DB) wake() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.wakes {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+type actorKey struct{}
+
+// WithActor says who acts; it is written on every event (token:LABEL, user:NAME, node:ID).
+func WithActor(ctx context.Context, actor string) context.Context {
+	return context.WithValue(ctx, actorKey{}, actor)
+}
+
+// ActorOf is who acts in ctx.
+func ActorOf(ctx context.Context) string {
+	if a, ok := ctx.Value(actorKey{}).(string); ok {
+		return a
+	}
+	return "node"
+}
+
+// explain turns what a database says into words for an operator.
+func explain(err error, where string) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*certfleet.Error](err); ok {
+		return err
+	}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return explainSQLite(lite)
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return explainPostgres(pg)
+	}
+	if conn, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return &certfleet.Error{Kind: certfleet.Unreachable, Msg: "the database server does not answer", Advice: "start PostgreSQL, or correct database in the configuration", Err: fmt.Errorf("connect to %s:%d: %w", conn.Config.Host, conn.Config.Port, errors.Unwrap(conn))}
+	}
+	return err
+}
+
+// The SQLite result codes that an operator can act on.
+const (
+	sqliteBusy       = 5
+	sqliteReadOnly   = 8
+	sqliteIOErr      = 10
+	sqliteCorrupt    = 11
+	sqliteFull       = 13
+	sqliteCantOpen   = 14
+	sqliteConstraint = 19
+	sqliteNotADB     = 26
+)
+
+func explainSQLite(err *sqlite.Error) error {
+	e := &certfleet.Error{Err: err}
+	switch err.Code() & 0xff {
+	case sqliteBusy:
+		e.Kind, e.Msg, e.Advice = certfleet.Unreachable, "the database is locked by another process", "end the other process, or try again in a moment"
+	case sqliteReadOnly:
+		e.Kind, e.Msg, e.Advice = certfleet.Denied, "the database cannot be written", "give this user write access to the file and its folder"
+	case sqliteFull:
+		e.Kind, e.Msg, e.Advice = certfleet.Unreachable, "the disk is full", "free space on the disk that holds the database; nothing was lost"
+	case sqliteIOErr:
+		e.Kind, e.Msg, e.Advice = certfleet.Unreachable, "the disk does not answer as it should", "look at the disk that holds the database"
+	case sqliteCantOpen:
+		e.Kind, e.Msg, e.Advice = certfleet.Invalid, "the database file cannot be opened", "check the path and its permissions"
+	case sqliteCorrupt, sqliteNotADB:
+		e.Kind, e.Msg, e.Advice = certfleet.Invalid, "the file is not a whole database", "restore the last backup with certfleet restore"
+	case sqliteConstraint:
+		e.Kind, e.Msg = certfleet.Conflict, "it exists already, or something else depends on it"
+	default:
+		return err
+	}
+	return e
+}
+
+func explainPostgres(err *pgconn.PgError) error {
+	e := &certfleet.Error{Err: err}
+	switch {
+	case strings.HasPrefix(err.Code, "23"):
+		e.Kind, e.Msg = certfleet.Conflict, "it exists already, or something else depends on it"
+	case strings.HasPrefix(err.Code, "28"), err.Code == "3D000":
+		e.Kind, e.Msg, e.Advice = certfleet.Denied, "the database server refuses us", "check user, password and database name"
+	case err.Code == "25006":
+		e.Kind, e.Msg, e.Advice = certfleet.Denied, "the database cannot be written", "connect to the primary, not to a standby"
+	case strings.HasPrefix(err.Code, "53"):
+		e.Kind, e.Msg, e.Advice = certfleet.Unreachable, "the database server is out of room", "free disk space or connections on the database server"
+	default:
+		return err
+	}
+	return e
+}

@@ -1,0 +1,176 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/certfleet/certfleet"
+)
+
+var versions = table[certfleet.Version]{"version", "version", func(v *certfleet.Version) []field {
+	return []field{
+		{"id", &v.ID}, {"tenant_id", &v.Tenant}, {"certificate_id", ref(&v.CertificateID)}, {"order_id", ref(&v.OrderID)}, {"key_id", ref(&v.KeyID)},
+		{"origin", &v.Origin}, {"names", nameList(&v.Names)}, {"serial", &v.Serial}, {"fingerprint", &v.Fingerprint}, {"spki", &v.SPKI},
+		{"issuer", &v.Issuer}, {"subject", &v.Subject}, {"authority_id", ref(&v.AuthorityID)}, {"profile", &v.Profile}, {"not_before", ms(&v.NotBefore)},
+		{"not_after", ms(&v.NotAfter)}, {"chain_pem", &v.ChainPEM}, {"revoked_at", ms(&v.RevokedAt)}, {"revoke_reason", &v.RevokeReason},
+		{"replaced_by", ref(&v.ReplacedBy)}, {"ari_id", &v.ARIID}, {"ari_start", ms(&v.ARIStart)}, {"ari_end", ms(&v.ARIEnd)}, {"ari_at", ms(&v.ARIAt)},
+		{"ari_url", &v.ARIURL}, {"ari_poll_at", ms(&v.ARIPollAt)}, {"ari_problem", &v.ARIProblem}, {"created_at", ms(&v.CreatedAt)}, {"rev", &v.Rev},
+	}
+}}
+
+var chains = table[certfleet.Chain]{"version_chain", "chain", func(c *certfleet.Chain) []field {
+	return []field{{"version_id", &c.VersionID}, {"position", &c.Position}, {"issuer", &c.Issuer}, {"pem", &c.PEM}}
+}}
+
+// AddVersion stores an issued chain with all its alternates.
+func (t *Tx) AddVersion(ctx context.Context, v *certfleet.Version, all []certfleet.Chain) error {
+	v.CreatedAt = t.now
+	if err := versions.insert(ctx, t, v); err != nil {
+		return err
+	}
+	for _, c := range all {
+		if _, err := t.change(ctx, "INSERT INTO version_chain (version_id, position, issuer, pem) VALUES ($1, $2, $3, $4)", v.ID, c.Position, c.Issuer, c.PEM); err != nil {
+			return err
+		}
+	}
+	for _, n := range v.Names {
+		if _, err := t.change(ctx, "INSERT INTO version_name (name, version_id) VALUES ($1, $2)", n.String(), v.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SaveVersion writes a version where nobody else did meanwhile.
+func (t *Tx) SaveVersion(ctx context.Context, v *certfleet.Version) error {
+	return versions.save(ctx, t, v, &v.Rev)
+}
+
+// Version reads one version.
+func (q Q) Version(ctx context.Context, id int64) (*certfleet.Version, error) {
+	return versions.one(ctx, q, "WHERE id = $1", id)
+}
+
+// VersionByFingerprint reads the version with that leaf.
+func (q Q) VersionByFingerprint(ctx context.Context, tenant int64, fingerprint string) (*certfleet.Version, error) {
+	return versions.one(ctx, q, "WHERE tenant_id = $1 AND fingerprint = $2", orDefault(tenant), strings.ToLower(fingerprint))
+}
+
+// ChainsOf lists all chains of a version, the CA's default first.
+func (q Q) ChainsOf(ctx context.Context, version int64) ([]certfleet.Chain, error) {
+	return chains.list(ctx, q, "WHERE version_id = $1 ORDER BY position", version)
+}
+
+// DuePolls are the versions whose renewal information is to be asked for now.
+func (q Q) DuePolls(ctx context.Context, now time.Time, limit int) ([]certfleet.Version, error) {
+	return versions.list(ctx, q, "WHERE ari_poll_at > 0 AND ari_poll_at <= $1 ORDER BY ari_poll_at, id LIMIT $2", now.UnixMilli(), limit)
+}
+
+// VersionFilter narrows a list of versions.
+type VersionFilter struct {
+	Tenant        int64
+	CertificateID int64
+	KeyID         int64
+	After         Cursor
+	Limit         int
+}
+
+// Versions lists one page, newest first.
+func (q Q) Versions(ctx context.Context, f VersionFilter) ([]certfleet.Version, Cursor, error) {
+	var w where
+	w.add("version.tenant_id = ?", orDefault(f.Tenant))
+	if f.CertificateID != 0 {
+		w.add("version.certificate_id = ?", f.CertificateID)
+	}
+	if f.KeyID != 0 {
+		w.add("version.key_id = ?", f.KeyID)
+	}
+	if f.After.ID != 0 {
+		w.add("version.id < ?", f.After.ID)
+	}
+	list, err := versions.list(ctx, q, w.sql()+" ORDER BY version.id DESC"+w.limit(f.Limit), w.args...)
+	return list, next(list, f.Limit, func(v *certfleet.Version) Cursor { return Cursor{0, v.ID} }), err
+}
+
+// FillSlot says what a name serves from now on.
+func (t *Tx) FillSlot(ctx context.Context, s certfleet.Slot) error {
+	_, err := t.change(ctx, `INSERT INTO slot (tenant_id, name, slot, version_id, since) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (tenant_id, name, slot) DO UPDATE SET version_id = excluded.version_id, since = excluded.since`,
+		orDefault(s.Tenant), s.Name.String(), string(s.Kind), s.VersionID, t.now.UnixMilli())
+	return err
+}
+
+// EmptySlots takes names from what they serve when nothing wants them any more.
+func (t *Tx) EmptySlots(ctx context.Context, version int64) error {
+	_, err := t.change(ctx, "DELETE FROM slot WHERE version_id = $1", version)
+	return err
+}
+
+var slots = table[certfleet.Slot]{"slot", "slot", func(s *certfleet.Slot) []field {
+	return []field{{"tenant_id", &s.Tenant}, {"name", &s.Name}, {"slot", &s.Kind}, {"version_id", &s.VersionID}, {"since", ms(&s.Since)}}
+}}
+
+// SlotsOf lists what a name serves.
+func (q Q) SlotsOf(ctx context.Context, tenant int64, n certfleet.Name) ([]certfleet.Slot, error) {
+	return slots.list(ctx, q, "WHERE tenant_id = $1 AND name = $2 ORDER BY slot", orDefault(tenant), n.String())
+}
+
+// Hit is one find of a search: a version or a domain, and where it leads.
+type Hit struct {
+	Kind          string // version or domain
+	ID            int64
+	Field         string // what matched: serial, fingerprint, spki, issuer, subject, ari, name
+	Value         string
+	CertificateID int64
+	OrderID       int64
+	VersionID     int64
+}
+
+// Search finds versions by serial, fingerprint, SPKI, ARI id, issuer or subject
+// and domains by part of their name. Every question is answered from an index.
+func (q Q) Search(ctx context.Context, tenant int64, what string, limit int) ([]Hit, error) {
+	what = strings.TrimSpace(what)
+	hex := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(what))
+	var out []Hit
+	for _, s := range []struct{ field, col, value string }{
+		{"serial", "serial", hex}, {"fingerprint", "fingerprint", hex}, {"spki", "spki", hex}, {"ari", "ari_id", what}, {"issuer", "issuer", what}, {"subject", "subject", what},
+	} {
+		if len(out) >= page(limit) || s.value == "" {
+			break
+		}
+		list, err := versions.list(ctx, q, "WHERE version.tenant_id = $1 AND version."+s.col+" = $2 ORDER BY version.id DESC LIMIT $3", orDefault(tenant), s.value, page(limit))
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range list {
+			out = append(out, Hit{"version", v.ID, s.field, s.value, v.CertificateID, v.OrderID, v.ID})
+		}
+	}
+	names, err := q.searchNames(ctx, tenant, what, page(limit)-len(out))
+	return append(out, names...), err
+}
+
+func (q Q) searchNames(ctx context.Context, tenant int64, part string, limit int) ([]Hit, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	lo, hi := prefixRange(part)
+	list, err := domains.list(ctx, q, "WHERE domain.tenant_id = $1 AND domain.id IN (SELECT domain_id FROM name_part WHERE part >= $2 AND part < $3) ORDER BY domain.id LIMIT $4", orDefault(tenant), lo, hi, limit)
+	if err != nil {
+		return nil, err
+	}
+	var out []Hit
+	for _, d := range list {
+		h := Hit{Kind: "domain", ID: d.ID, Field: "name", Value: d.Name.String()}
+		certs, err := certificates.list(ctx, q, "JOIN certificate_name cn ON cn.certificate_id = certificate.id WHERE cn.domain_id = $1 ORDER BY certificate.id DESC LIMIT 1", d.ID)
+		if err != nil {
+			return nil, err
+		}
+		if len(certs) > 0 {
+			h.CertificateID, h.VersionID = certs[0].ID, certs[0].VersionID
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
