@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/certfleet/certfleet"
 )
 
 // The bounds of what strangers can hold.
@@ -70,6 +72,13 @@ func accept(ctx context.Context, ln net.Listener) (net.Conn, error) {
 func shake(ctx context.Context, conn net.Conn, config *tls.Config, hit Hit) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
+	// The hello is read aside, as a handshake that fails early forgets its name.
+	var asked certfleet.Name
+	config = config.Clone()
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		asked, _ = nameOf(hello.ServerName)
+		return nil, nil
+	}
 	c := tls.Server(conn, config)
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(handshakeTimeout)) // for the farewell too
@@ -78,8 +87,7 @@ func shake(ctx context.Context, conn net.Conn, config *tls.Config, hit Hit) {
 		c.Close() // with close_notify, so that the CA has the whole answer
 	}
 	if hit != nil {
-		name, _ := nameOf(c.ConnectionState().ServerName)
-		hit(name.String(), clientOf(conn), err == nil)
+		hit(asked.String(), clientOf(conn), err == nil)
 	}
 }
 
