@@ -107,7 +107,7 @@ func Exchange(ctx context.Context, dial Dialer, network, server string, q *dns.M
 	if err != nil {
 		return in, silence(ctx, err, timeout)
 	}
-	if len(q.Question) > 0 && !answers(in, q) {
+	if q.Opcode == dns.OpcodeQuery && !answers(in, q) {
 		return nil, errors.New("the answer is to another question")
 	}
 	return in, nil

@@ -11,7 +11,7 @@ func (d *DNS) answer(w dns.ResponseWriter, q *dns.Msg, network, addr string) {
 	m := new(dns.Msg).SetReply(q)
 	if q.Opcode == dns.OpcodeUpdate {
 		m.Rcode = d.update(w, q)
-		if tsig := q.IsTsig(); tsig != nil && w.TsigStatus() == nil {
+		if tsig := q.IsTsig(); tsig != nil && w.TsigStatus() == nil && !d.marked(Unsigned) {
 			m.SetTsig(tsig.Hdr.Name, tsig.Algorithm, 300, int64(tsig.TimeSigned))
 		}
 		w.WriteMsg(m)
@@ -26,6 +26,13 @@ func (d *DNS) answer(w dns.ResponseWriter, q *dns.Msg, network, addr string) {
 		d.fill(m, name, ask.Qtype, q.RecursionDesired)
 	}
 	w.WriteMsg(m)
+}
+
+// marked reports whether every address was told to misbehave so always.
+func (d *DNS) marked(how int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.faults[fault{}] == how
 }
 
 // misbehave does what Fail asked for and reports whether to answer at all.
@@ -49,6 +56,7 @@ func (d *DNS) misbehave(m, q *dns.Msg, network, addr, name string) bool {
 			m.Rcode = dns.RcodeNameError
 		case Truncate:
 			m.Truncated = network == "udp"
+		case Unsigned: // says nothing about questions
 		case Lame:
 			m.Authoritative = false
 		case NoEDNS:

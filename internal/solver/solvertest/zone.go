@@ -40,6 +40,7 @@ const (
 	Lame     = -4 // answer without authority
 	NoEDNS   = -5 // refuse EDNS as servers of the last century do
 	Bogus    = -6 // SERVFAIL unless checking is disabled
+	Unsigned = -7 // leave the signature out of the answer to an update
 )
 
 // Addresses are those at which a DNS listens.
