@@ -33,6 +33,7 @@ var arrows = map[string]string{
 	"internal/notify":  "internal/store internal/plan",
 	"internal/porter":  "internal/store internal/plan internal/keystore",
 	"internal/web":     "internal/store internal/plan internal/keystore internal/api internal/probe internal/porter",
+	"internal/store":   "internal/store",
 	"internal/work":    "internal/store",
 	"internal/target":  "internal/updater internal/target/targettest",
 }

@@ -1,0 +1,53 @@
+// Package storetest gives tests a real store: a SQLite file, or a database on a
+// PostgreSQL server that lives as long as the test process.
+package storetest
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// openTimeout bounds opening one store.
+const openTimeout = 30 * time.Second
+
+// Each runs fn on both engines, as subtests named sqlite and postgres.
+func Each(t *testing.T, fn func(t *testing.T, db *store.DB)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { fn(t, SQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { fn(t, Postgres(t)) })
+}
+
+// SQLite is an empty store in a file that the test's end takes away.
+func SQLite(t testing.TB) *store.DB {
+	t.Helper()
+	return open(t, SQLiteFile(t))
+}
+
+// SQLiteFile is a path at which no store is yet.
+func SQLiteFile(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "certfleet.db")
+}
+
+// Postgres is an empty store in a database of its own. It skips the test where
+// PostgreSQL is not installed.
+func Postgres(t testing.TB) *store.DB {
+	t.Helper()
+	return open(t, PostgresURL(t))
+}
+
+func open(t testing.TB, where string) *store.DB {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	db, err := store.Open(ctx, where, store.Options{})
+	if err != nil {
+		t.Fatalf("open the store: %v", err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
