@@ -140,7 +140,7 @@ func (c *Client) postOnce(ctx context.Context, r request, payload []byte) (*answ
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.doing, err)
 	}
-	a, err := c.exchange(ctx, wire{kind: r.kind, doing: r.doing, method: http.MethodPost, url: r.url, accept: r.accept, body: body, payload: payload})
+	a, err := c.exchange(ctx, wire{kind: r.kind, doing: r.doing, method: http.MethodPost, url: r.url, accept: r.accept, nonce: nonce, body: body, payload: payload})
 	if err != nil {
 		c.nonces.drop() // whatever is wrong there, fetch a fresh one afterwards
 		return a, err

@@ -27,6 +27,7 @@ var errTooLong = fmt.Errorf("the answer is longer than %d bytes", maxBody)
 // wire is one HTTP request as it goes out; payload is what body signs, for the log.
 type wire struct {
 	kind, doing, method, url, accept string
+	nonce                            string // in body; CAs quote it when they refuse it
 	body, payload                    []byte
 }
 
@@ -82,6 +83,9 @@ func (c *Client) roundTrip(ctx context.Context, w wire) (*answer, error) {
 	}
 	if err != nil && a.status < 300 {
 		return a, a.unreadable(w.doing, err)
+	}
+	if w.nonce != "" && a.status >= 300 {
+		a.body = bytes.ReplaceAll(a.body, []byte(w.nonce), []byte(removed))
 	}
 	return a, nil // a refusal counts even when its explanation is cut short
 }
