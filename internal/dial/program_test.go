@@ -48,6 +48,13 @@ func gone(pid int) bool {
 	return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || (err == nil && strings.Contains(string(stat), ") Z "))
 }
 
+func TestProgramMayLeaveADaemonBehind(t *testing.T) {
+	out, err := Program{Argv: []string{"sh", "-c", "sleep 3 & echo done"}}.Run(t.Context())
+	if err != nil || string(out) != "done\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
+}
+
 func TestProgramTellsHowItEnded(t *testing.T) {
 	noexec := filepath.Join(t.TempDir(), "noexec")
 	os.WriteFile(noexec, []byte("#!/bin/sh\n"), 0o600)

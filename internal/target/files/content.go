@@ -1,0 +1,67 @@
+package files
+
+import (
+	"crypto/x509"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/pki"
+)
+
+// content is one checked bundle on its way to the disk.
+type content struct {
+	label       string
+	name        string // file name
+	version     int64
+	domains     []string
+	notAfter    time.Time
+	fingerprint string
+	leaf, chain []byte // chain is all but the leaf
+	key         certfleet.Secret
+}
+
+// held is the pair that is on disk.
+type held struct {
+	version     int64 // zero when a stranger wrote it
+	generation  string
+	files       map[string][]byte
+	fingerprint string
+	notAfter    time.Time
+	problem     error // why this is no working pair
+}
+
+// check opens a bundle and refuses one that would not work.
+func check(b certfleet.Bundle) (content, error) {
+	name, err := fileName(b.Certificate)
+	if err != nil {
+		return content{}, err
+	}
+	chain, key, err := pki.ParsePair(b.ChainPEM, b.KeyPEM)
+	if err != nil {
+		return content{}, err
+	}
+	c := content{label: b.Certificate, name: name, version: b.Version, domains: certfleet.Strings(b.Names), notAfter: chain[0].NotAfter, fingerprint: pki.Fingerprint(chain[0])}
+	if b.Fingerprint != "" && b.Fingerprint != c.fingerprint {
+		return content{}, invalid("deliver it again", nil, "the chain of %q is not of version %d", b.Certificate, b.Version)
+	}
+	c.leaf, c.chain = pki.EncodeChain(chain[:1]), pki.EncodeChain(chain[1:])
+	c.key, err = pki.MarshalKey(key)
+	return c, err
+}
+
+func (c content) full() []byte { return append(append([]byte{}, c.leaf...), c.chain...) }
+
+// judge reads the pair among what was found.
+func (h *held) judge(chain, key []byte) {
+	var certs []*x509.Certificate
+	if certs, _, h.problem = pki.ParsePair(chain, key); h.problem == nil {
+		h.fingerprint, h.notAfter = pki.Fingerprint(certs[0]), certs[0].NotAfter
+	}
+}
+
+// outdates reports whether a working pair on disk is newer than c. A lower
+// version that lives longer is of another history (a database that was begun
+// anew), and welcome.
+func (h *held) outdates(c content) bool {
+	return h != nil && h.problem == nil && h.version > c.version && !c.notAfter.After(h.notAfter)
+}

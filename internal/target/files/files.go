@@ -1,0 +1,172 @@
+package files
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/dial"
+)
+
+// Target writes certificates into one folder.
+type Target struct {
+	settled
+	log  *slog.Logger
+	hook func(op string) error // dies before a file operation, in tests
+}
+
+// layout is one way in which files lie in the folder.
+type layout interface {
+	wanted(c content) map[string][]byte // the files of a certificate
+	lineage(name string) string         // its path below the root
+	read(name string) (*held, error)    // what is there; nil when nothing is
+	put(c content, before *held) error  // puts it there at once, or not at all
+	tend(c content, h *held) error      // owners, modes and links of what is there
+	drop(label, name string) error      // forgets it
+}
+
+// New checks the configuration; it touches no file.
+func New(c Config, d dial.Deps) (*Target, error) {
+	s, err := settle(c)
+	if err != nil {
+		return nil, err
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Target{settled: s, log: d.Log.With("dir", s.Dir)}, nil
+}
+
+// room is the opened folder, while its lock is held.
+type room struct {
+	layout
+	disk *disk
+	base string // absolute path of the root
+	lock *os.File
+}
+
+func (r *room) close() {
+	r.lock.Close()
+	r.disk.root.Close()
+}
+
+// Deliver writes each bundle that is not there yet and runs the command if
+// something changed. A bundle that cannot be written leaves the pair that is
+// there as it is.
+func (t *Target) Deliver(ctx context.Context, bundles []certfleet.Bundle, _ []certfleet.Receipt) ([]certfleet.Receipt, error) {
+	r, err := t.open(ctx)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer r.close()
+	receipts := make([]certfleet.Receipt, len(bundles))
+	var changed []change
+	for i, b := range bundles {
+		receipts[i] = certfleet.Receipt{Certificate: b.Certificate, Version: b.Version, Fingerprint: b.Fingerprint}
+		c, err := t.deliver(ctx, r, b)
+		if err != nil {
+			receipts[i].Err = explain(err)
+			continue
+		}
+		receipts[i].Applied, receipts[i].Fingerprint = true, c.fingerprint
+		if r.pending(c.name) {
+			changed = append(changed, change{content: c, lineage: filepath.Join(r.base, r.lineage(c.name)), receipt: &receipts[i]})
+		}
+	}
+	t.update(ctx, r, changed)
+	return receipts, nil
+}
+
+func (t *Target) deliver(ctx context.Context, r *room, b certfleet.Bundle) (content, error) {
+	if err := ctx.Err(); err != nil {
+		return content{}, err
+	}
+	c, err := check(b)
+	if err != nil {
+		return c, err
+	}
+	h, err := r.read(c.name)
+	if err != nil {
+		return c, err
+	}
+	switch {
+	case h.outdates(c):
+		return c, &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("version %d of %q is there, which is newer than %d", h.version, c.label, c.version), Advice: "deliver the newer version"}
+	case h != nil && h.problem == nil && maps.EqualFunc(h.files, r.wanted(c), bytes.Equal):
+		return c, r.tend(c, h)
+	}
+	if err := t.mark(r, c.name); err != nil {
+		return c, err
+	}
+	if err := r.put(c, h); err != nil {
+		return c, err
+	}
+	t.log.Info("certificate written", "certificate", c.label, "version", c.version)
+	return c, nil
+}
+
+// Holds answers the fingerprint of the pair that is on disk, empty when there
+// is none, and an error when key and chain there do not fit each other.
+func (t *Target) Holds(ctx context.Context, certificate string, _ certfleet.Receipt) (string, error) {
+	name, err := fileName(certificate)
+	if err != nil {
+		return "", err
+	}
+	l, d, _, err := t.layout()
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", explain(err)
+	}
+	defer d.root.Close()
+	h, err := l.read(name)
+	if err != nil || h == nil {
+		return "", explain(err)
+	}
+	return h.fingerprint, explain(h.problem)
+}
+
+// Remove takes the certificate's files away. It runs no command: a server that
+// still names them would not start again.
+func (t *Target) Remove(ctx context.Context, certificate string, _ certfleet.Receipt) error {
+	name, err := fileName(certificate)
+	if err != nil {
+		return err
+	}
+	r, err := t.open(ctx)
+	if err != nil {
+		return explain(err)
+	}
+	defer r.close()
+	h, err := r.read(name)
+	if err != nil || h == nil {
+		return explain(err)
+	}
+	return explain(errors.Join(r.drop(certificate, name), r.settle(name)))
+}
+
+// explain gives the mistakes of every day their advice.
+func explain(err error) error {
+	if _, ok := errors.AsType[*certfleet.Error](err); ok || err == nil {
+		return err
+	}
+	e := &certfleet.Error{Kind: certfleet.Internal, Msg: "files could not be written", Advice: "look at the folder and its file system", Err: err}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		e.Kind, e.Advice = certfleet.Denied, "let the user that certfleet runs as write there; only root may give files to another owner"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		e.Kind, e.Advice = certfleet.Limited, "free space on the file system"
+	case errors.Is(err, syscall.EROFS):
+		e.Kind, e.Advice = certfleet.Denied, "mount the file system writable, or choose another folder"
+	}
+	return e
+}
