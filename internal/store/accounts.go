@@ -35,8 +35,12 @@ func (t *Tx) AddAuthority(ctx context.Context, a *certfleet.Authority) error {
 
 // SaveAuthority writes a CA; its label stays.
 func (t *Tx) SaveAuthority(ctx context.Context, a *certfleet.Authority) error {
-	return t.changeOne(ctx, "UPDATE authority SET directory_url = $1, trust_pem = $2, unverified = $3, eab = $4, note = $5 WHERE id = $6",
-		a.DirectoryURL, a.TrustPEM, flag(&a.Unverified), flag(&a.EAB), a.Note, a.ID)
+	err := t.changeOne(ctx, "UPDATE authority SET directory_url = $1, trust_pem = $2, unverified = $3, eab = $4, note = $5, labels = $6 WHERE id = $7",
+		a.DirectoryURL, a.TrustPEM, flag(&a.Unverified), flag(&a.EAB), a.Note, doc(&a.Labels), a.ID)
+	if err != nil {
+		return err
+	}
+	return t.setLabels(ctx, "authority", a.ID, a.Labels)
 }
 
 // Authority reads one CA.

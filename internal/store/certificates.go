@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,8 +88,8 @@ func (t *Tx) setTargets(ctx context.Context, c *certfleet.Certificate) error {
 	if _, err := t.change(ctx, "DELETE FROM certificate_target WHERE certificate_id = $1", c.ID); err != nil {
 		return err
 	}
-	for _, label := range c.Targets {
-		n, err := t.change(ctx, "INSERT INTO certificate_target (certificate_id, target_id) SELECT CAST($1 AS BIGINT), id FROM target WHERE tenant_id = $2 AND label = $3", c.ID, c.Tenant, label)
+	for _, label := range slices.Compact(slices.Sorted(slices.Values(c.Targets))) {
+		n, err := t.change(ctx, "INSERT INTO certificate_target (certificate_id, target_id) SELECT CAST($1 AS BIGINT), id FROM target WHERE tenant_id = $2 AND label = $3", c.ID, orDefault(c.Tenant), label)
 		if err != nil {
 			return err
 		}
@@ -110,7 +111,7 @@ func (q Q) Certificate(ctx context.Context, id int64) (*certfleet.Certificate, e
 
 // CertificateByLabel reads one certificate by its label.
 func (q Q) CertificateByLabel(ctx context.Context, tenant int64, label string) (*certfleet.Certificate, error) {
-	c, err := certificates.one(ctx, q, "WHERE tenant_id = $1 AND label = $2", tenant, label)
+	c, err := certificates.one(ctx, q, "WHERE tenant_id = $1 AND label = $2", orDefault(tenant), label)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func (q Q) CertificateByLabel(ctx context.Context, tenant int64, label string) (
 // CertificatesOf lists the certificates that want the name, removed ones last.
 func (q Q) CertificatesOf(ctx context.Context, tenant int64, name certfleet.Name) ([]certfleet.Certificate, error) {
 	list, err := certificates.list(ctx, q, `JOIN certificate_name cn ON cn.certificate_id = certificate.id JOIN domain d ON d.id = cn.domain_id
-		WHERE d.tenant_id = $1 AND d.name = $2 ORDER BY CASE certificate.state WHEN 'removed' THEN 1 ELSE 0 END, certificate.id LIMIT 100`, tenant, name.String())
+		WHERE d.tenant_id = $1 AND d.name = $2 ORDER BY CASE certificate.state WHEN 'removed' THEN 1 ELSE 0 END, certificate.id LIMIT 100`, orDefault(tenant), name.String())
 	if err != nil {
 		return nil, err
 	}
@@ -203,6 +204,8 @@ func (q Q) Certificates(ctx context.Context, f CertificateFilter) ([]certfleet.C
 	case !f.ExpiresBefore.IsZero():
 		order = "certificate.not_after"
 		w.add("certificate.not_after > 0 AND certificate.not_after <= ?", f.ExpiresBefore.UnixMilli())
+	case f.State == "due":
+		order = "certificate.due_at"
 	case !f.DueBefore.IsZero():
 		order = "certificate.due_at"
 		w.add("certificate.due_at > 0 AND certificate.due_at <= ?", f.DueBefore.UnixMilli())
@@ -210,10 +213,10 @@ func (q Q) Certificates(ctx context.Context, f CertificateFilter) ([]certfleet.C
 	w.certificateState(f.State)
 	w.labels("certificate", "certificate.id", f.Labels)
 	if f.Policy != "" {
-		w.add("certificate.policy_id = (SELECT id FROM policy WHERE tenant_id = certificate.tenant_id AND label = ?)", f.Policy)
+		w.add("certificate.policy_id = (SELECT id FROM policy WHERE tenant_id = ? AND label = ?)", orDefault(f.Tenant), f.Policy)
 	}
 	if f.Target != "" {
-		w.add("certificate.id IN (SELECT ct.certificate_id FROM certificate_target ct JOIN target t ON t.id = ct.target_id WHERE t.label = ?)", f.Target)
+		w.add("certificate.id IN (SELECT ct.certificate_id FROM certificate_target ct JOIN target t ON t.id = ct.target_id WHERE t.tenant_id = ? AND t.label = ?)", orDefault(f.Tenant), f.Target)
 	}
 	if f.Issuer != "" {
 		w.add("EXISTS (SELECT 1 FROM version v WHERE v.id = certificate.version_id AND v.issuer = ?)", f.Issuer)

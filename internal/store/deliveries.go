@@ -9,7 +9,7 @@ import (
 
 var targets = table[certfleet.StoredTarget]{"target", "target", func(t *certfleet.StoredTarget) []field {
 	return []field{
-		{"id", &t.ID}, {"tenant_id", &t.Tenant}, {"label", &t.Label}, {"type", &t.Type}, {"spec", &t.Spec}, {"probe", doc(&t.Probe)},
+		{"id", &t.ID}, {"tenant_id", &t.Tenant}, {"label", &t.Label}, {"type", &t.Type}, {"spec", text(&t.Spec)}, {"probe", doc(&t.Probe)},
 		{"proof", &t.Proof}, {"labels", doc(&t.Labels)}, {"paused", flag(&t.Paused)}, {"rev", &t.Rev},
 	}
 }}

@@ -36,7 +36,7 @@ type EventCursor struct {
 // EventsAfter lists events behind the cursor, oldest first, that no running
 // transaction can still come before.
 func (q Q) EventsAfter(ctx context.Context, tenant int64, c EventCursor, limit int) ([]certfleet.Event, error) {
-	return settled.list(ctx, q, "WHERE (xact > $1 OR (xact = $1 AND id > $2)) AND tenant_id = $3 ORDER BY xact, id LIMIT $4", c.Xact, c.ID, orDefault(tenant), page(limit))
+	return settled.list(ctx, q, "WHERE (xact, id) > ($1, $2) AND tenant_id = $3 ORDER BY xact, id LIMIT $4", c.Xact, c.ID, orDefault(tenant), page(limit))
 }
 
 // LastEvent is the cursor behind everything settled now.

@@ -48,7 +48,7 @@ func (w *where) after(order, id string, c Cursor) {
 	case order == "":
 		w.add(id+" > ?", c.ID)
 	default:
-		w.add("("+order+" > ? OR ("+order+" = ? AND "+id+" > ?))", c.At, c.At, c.ID)
+		w.add("("+order+", "+id+") > (?, ?)", c.At, c.ID)
 	}
 }
 

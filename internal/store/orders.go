@@ -68,9 +68,10 @@ func (t *Tx) ClaimOrder(ctx context.Context, o *certfleet.Order, owner string, u
 	return err
 }
 
-// ReleaseOrder gives a claimed order back; only its owner can.
-func (t *Tx) ReleaseOrder(ctx context.Context, id int64, owner string) error {
-	_, err := t.change(ctx, "UPDATE orders SET owner = '', lease_until = 0 WHERE id = $1 AND owner = $2", id, owner)
+// ReleaseOrder gives a claimed order back, to be stepped again at due; only its
+// owner can.
+func (t *Tx) ReleaseOrder(ctx context.Context, id int64, owner string, due time.Time) error {
+	_, err := t.change(ctx, "UPDATE orders SET owner = '', lease_until = 0, due_at = $1, rev = rev + 1 WHERE id = $2 AND owner = $3", certfleet.Millis(due), id, owner)
 	return err
 }
 
@@ -94,7 +95,8 @@ func (q Q) NextDue(ctx context.Context) (time.Time, error) {
 	n, err := q.number(ctx, `SELECT coalesce(min(at), 0) FROM (
 		SELECT min(due_at) AS at FROM certificate WHERE due_at > 0
 		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM orders WHERE state IN ('wanted', 'open') AND manual = 0
-		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM delivery WHERE due_at > 0
+		UNION ALL SELECT min(due_at) FROM delivery WHERE due_at > 0 AND lease_until = 0
+		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM delivery WHERE lease_until > 0 AND due_at > 0
 		UNION ALL SELECT min(ari_poll_at) FROM version WHERE ari_poll_at > 0
 		UNION ALL SELECT min(clean_due_at) FROM challenge WHERE clean_due_at > 0) AS d WHERE at IS NOT NULL`)
 	return certfleet.FromMillis(n), err

@@ -67,8 +67,8 @@ func (q Q) Gauges(ctx context.Context, now time.Time) (*Gauges, error) {
 	}{
 		{&g.Due, "SELECT count(*) FROM certificate WHERE due_at > 0 AND due_at <= $1", now.Add(24 * time.Hour)},
 		{&g.Overdue, "SELECT count(*) FROM certificate WHERE due_at > 0 AND due_at <= $1", now.Add(-time.Hour)},
-		{&g.Expiring, "SELECT count(*) FROM certificate WHERE not_after > 0 AND not_after <= $1 AND state = 'active'", now.Add(72 * time.Hour)},
-		{&g.Expired, "SELECT count(*) FROM certificate WHERE not_after > 0 AND not_after <= $1 AND state = 'active'", now},
+		{&g.Expiring, "SELECT count(*) FROM certificate WHERE not_after > 0 AND not_after <= $1 AND state <> 'removed' AND state = 'active'", now.Add(72 * time.Hour)},
+		{&g.Expired, "SELECT count(*) FROM certificate WHERE not_after > 0 AND not_after <= $1 AND state <> 'removed' AND state = 'active'", now},
 	} {
 		if *c.into, err = q.number(ctx, c.sql, c.at.UnixMilli()); err != nil {
 			return nil, err

@@ -13,7 +13,7 @@ var versions = table[certfleet.Version]{"version", "version", func(v *certfleet.
 		{"id", &v.ID}, {"tenant_id", &v.Tenant}, {"certificate_id", ref(&v.CertificateID)}, {"order_id", ref(&v.OrderID)}, {"key_id", ref(&v.KeyID)},
 		{"origin", &v.Origin}, {"names", nameList(&v.Names)}, {"serial", &v.Serial}, {"fingerprint", &v.Fingerprint}, {"spki", &v.SPKI},
 		{"issuer", &v.Issuer}, {"subject", &v.Subject}, {"authority_id", ref(&v.AuthorityID)}, {"profile", &v.Profile}, {"not_before", ms(&v.NotBefore)},
-		{"not_after", ms(&v.NotAfter)}, {"chain_pem", &v.ChainPEM}, {"revoked_at", ms(&v.RevokedAt)}, {"revoke_reason", &v.RevokeReason},
+		{"not_after", ms(&v.NotAfter)}, {"chain_pem", blob(&v.ChainPEM)}, {"revoked_at", ms(&v.RevokedAt)}, {"revoke_reason", &v.RevokeReason},
 		{"replaced_by", ref(&v.ReplacedBy)}, {"ari_id", &v.ARIID}, {"ari_start", ms(&v.ARIStart)}, {"ari_end", ms(&v.ARIEnd)}, {"ari_at", ms(&v.ARIAt)},
 		{"ari_url", &v.ARIURL}, {"ari_poll_at", ms(&v.ARIPollAt)}, {"ari_problem", &v.ARIProblem}, {"created_at", ms(&v.CreatedAt)}, {"rev", &v.Rev},
 	}
@@ -173,4 +173,10 @@ func (q Q) searchNames(ctx context.Context, tenant int64, part string, limit int
 		out = append(out, h)
 	}
 	return out, nil
+}
+
+// Replaced notes that a newer version took the place of an older one.
+func (t *Tx) Replaced(ctx context.Context, old, by int64) error {
+	_, err := t.change(ctx, "UPDATE version SET replaced_by = $1, ari_poll_at = 0, rev = rev + 1 WHERE id = $2", by, old)
+	return err
 }

@@ -43,6 +43,8 @@ CREATE TABLE key (
   created_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX key_spki ON key (tenant_id, spki);
+CREATE INDEX key_kind ON key (tenant_id, kind, id);
+CREATE INDEX key_tenant ON key (tenant_id, id);
 
 -- Openings of private keys, counted per key, opener, reason and hour.
 CREATE TABLE key_opening (
@@ -110,6 +112,7 @@ CREATE TABLE domain (
   UNIQUE (tenant_id, name)
 );
 CREATE INDEX domain_registered ON domain (registered);
+CREATE INDEX domain_tenant ON domain (tenant_id, id);
 
 -- Every tail of a name that begins at a label or after a hyphen, so that a
 -- search for part of a name is a range in an index.
@@ -142,10 +145,14 @@ CREATE TABLE certificate (
   UNIQUE (tenant_id, label)
 );
 CREATE INDEX certificate_due ON certificate (due_at, id) WHERE due_at > 0;
-CREATE INDEX certificate_expiry ON certificate (not_after, id) WHERE not_after > 0;
-CREATE INDEX certificate_state ON certificate (state, id);
+CREATE INDEX certificate_expiry ON certificate (not_after, id, state) WHERE not_after > 0 AND state <> 'removed';
+CREATE INDEX certificate_state ON certificate (tenant_id, state, id);
+CREATE INDEX certificate_tenant ON certificate (tenant_id, id);
+CREATE INDEX certificate_kept ON certificate (tenant_id, id) WHERE state <> 'removed';
+CREATE INDEX certificate_none ON certificate (tenant_id, id) WHERE version_id IS NULL AND state <> 'removed';
+CREATE INDEX certificate_policy ON certificate (policy_id, id);
 CREATE INDEX certificate_set ON certificate (set_key);
-CREATE INDEX certificate_failed ON certificate (failed_at, id) WHERE failures > 0;
+CREATE INDEX certificate_failing ON certificate (tenant_id, id) WHERE failures > 0 AND state <> 'removed';
 
 CREATE TABLE certificate_name (
   certificate_id BIGINT NOT NULL REFERENCES certificate (id),
@@ -189,7 +196,9 @@ CREATE UNIQUE INDEX orders_live ON orders (certificate_id, slot) WHERE state IN 
 CREATE INDEX orders_due ON orders (lane, due_at, id) WHERE state IN ('wanted', 'open') AND manual = 0;
 CREATE INDEX orders_leased ON orders (lease_until) WHERE lease_until > 0;
 CREATE INDEX orders_certificate ON orders (certificate_id, id);
-CREATE INDEX orders_state ON orders (state, id);
+CREATE INDEX orders_state ON orders (tenant_id, state, id);
+CREATE INDEX orders_open ON orders (tenant_id, id) WHERE state IN ('wanted', 'open');
+CREATE INDEX orders_tenant ON orders (tenant_id, id);
 CREATE INDEX orders_account ON orders (account_id, id);
 
 CREATE TABLE authz (
@@ -233,6 +242,8 @@ CREATE TABLE challenge (
 CREATE INDEX challenge_token ON challenge (token);
 CREATE INDEX challenge_name ON challenge (name, type) WHERE cleaned_at = 0;
 CREATE INDEX challenge_order ON challenge (order_id);
+CREATE INDEX challenge_tenant ON challenge (tenant_id, id);
+CREATE INDEX challenge_pending ON challenge (tenant_id, id) WHERE cleaned_at = 0;
 CREATE INDEX challenge_clean ON challenge (clean_due_at) WHERE clean_due_at > 0;
 
 CREATE TABLE exchange (
@@ -303,12 +314,13 @@ CREATE TABLE version (
   UNIQUE (tenant_id, fingerprint)
 );
 CREATE INDEX version_certificate ON version (certificate_id, id);
-CREATE INDEX version_key ON version (key_id);
-CREATE INDEX version_serial ON version (serial);
-CREATE INDEX version_spki ON version (spki);
-CREATE INDEX version_issuer ON version (issuer, id);
-CREATE INDEX version_subject ON version (subject, id);
-CREATE INDEX version_ari ON version (ari_id);
+CREATE INDEX version_key ON version (key_id, id);
+CREATE INDEX version_tenant ON version (tenant_id, id);
+CREATE INDEX version_serial ON version (tenant_id, serial, id);
+CREATE INDEX version_spki ON version (tenant_id, spki, id);
+CREATE INDEX version_issuer ON version (tenant_id, issuer, id);
+CREATE INDEX version_subject ON version (tenant_id, subject, id);
+CREATE INDEX version_ari ON version (tenant_id, ari_id, id);
 CREATE INDEX version_ari_poll ON version (ari_poll_at, id) WHERE ari_poll_at > 0;
 CREATE INDEX version_expiry ON version (not_after, id);
 
@@ -381,9 +393,12 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_due ON delivery (due_at, id) WHERE due_at > 0;
 CREATE INDEX delivery_leased ON delivery (lease_until) WHERE lease_until > 0;
 CREATE INDEX delivery_certificate ON delivery (certificate_id, id);
-CREATE INDEX delivery_target ON delivery (target_id, state, id);
+CREATE INDEX delivery_target ON delivery (target_id, id);
 CREATE INDEX delivery_open ON delivery (created_at) WHERE state IN ('due', 'sent', 'failed');
-CREATE INDEX delivery_state ON delivery (state, id);
+CREATE INDEX delivery_open_tenant ON delivery (tenant_id, id) WHERE state IN ('due', 'sent', 'failed');
+CREATE INDEX delivery_state ON delivery (tenant_id, state, id);
+CREATE INDEX delivery_tenant ON delivery (tenant_id, id);
+CREATE INDEX delivery_receipt ON delivery (certificate_id, target_id, version_id);
 
 CREATE TABLE sighting (
   delivery_id BIGINT NOT NULL REFERENCES delivery (id),
@@ -411,7 +426,10 @@ CREATE TABLE event (
 );
 CREATE INDEX event_certificate ON event (certificate_id, id) WHERE certificate_id IS NOT NULL;
 CREATE INDEX event_at ON event (at);
-CREATE INDEX event_cursor ON event (xact, id);
+CREATE INDEX event_tenant ON event (tenant_id, id);
+CREATE INDEX event_kind ON event (tenant_id, kind, id);
+CREATE INDEX event_cursor ON event (tenant_id, xact, id);
+CREATE INDEX event_xact ON event (xact, id);
 
 -- Readers follow this view: what it shows, it shows in its final order.
 CREATE VIEW event_settled AS SELECT * FROM event;
