@@ -177,7 +177,7 @@ func TestLookAsksEveryNameServer(t *testing.T) {
 		says  []string
 	}{
 		{"all show it", nil, true, []string{"at 3 of 3 servers", "ns2.example.org. (127.0.0.2) shows it"}},
-		{"one lags", map[string]int{"127.0.0.2": solvertest.Hide}, false, []string{"2 of 3", "ns2.example.org. (127.0.0.2) has no TXT record there"}},
+		{"one lags", map[string]int{"127.0.0.2": solvertest.Hide}, false, []string{"2 of 3", "ns2.example.org. (127.0.0.2) has no such record"}},
 		{"one is down", map[string]int{"127.0.0.3": solvertest.Silent}, true, []string{"ns3.example.org. (127.0.0.3) gave no answer: no answer within"}},
 		{"two are down", map[string]int{"127.0.0.3": solvertest.Silent, "127.0.0.2": dns.RcodeRefused}, false, []string{"REFUSED"}},
 		{"one is lame", map[string]int{"127.0.0.2": solvertest.Lame}, true, []string{"does not speak for the zone"}},
@@ -205,6 +205,10 @@ func TestLookAsksEveryNameServer(t *testing.T) {
 func TestLookFollowsTheCNAME(t *testing.T) {
 	d, r := lab(t, record+" 60 IN CNAME here.delegated.test.", `here.delegated.test. 0 IN TXT "wanted"`)
 	d.Add(t, solvertest.Zone("delegated.test.", 1)...)
+	alias, err := r.LookCNAME(t.Context(), record, "here.delegated.test")
+	if err != nil || !alias.Ready() || !strings.Contains(alias.String(), record+" CNAME at 3 of 3") {
+		t.Errorf("the CNAME itself: %v, %v", alias, err)
+	}
 	v, err := r.Look(t.Context(), record, "wanted")
 	if err != nil || !v.Ready() || v.Zone != "delegated.test." || v.Name != "here.delegated.test." {
 		t.Errorf("%v, zone %q, %v", v, v.Zone, err)

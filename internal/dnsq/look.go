@@ -15,14 +15,15 @@ import (
 type Seen struct {
 	Host   string // the name server, with a trailing dot
 	Addr   netip.Addr
-	Values []string // the texts there now
+	Values []string // the texts, or the CNAME's target, there now
 	Found  bool     // the wanted one is among them
 	Err    error    // why nothing can be said; nil when the server answered
 }
 
-// View is a TXT record as all authoritative servers see it now.
+// View is a TXT or CNAME record as all authoritative servers see it now.
 type View struct {
 	Name  string // where the record is, once CNAMEs were followed
+	Type  string // TXT or CNAME
 	Zone  string
 	Value string // what was looked for
 	Seen  []Seen
@@ -33,14 +34,24 @@ type View struct {
 func (r *Resolver) Look(ctx context.Context, name, value string) (View, error) {
 	end, err := r.Follow(ctx, name)
 	if err != nil {
-		return View{Name: name, Value: value}, err
+		return View{Name: name, Type: "TXT", Value: value}, err
 	}
 	return r.LookAt(ctx, end, value)
 }
 
 // LookAt is Look without following CNAMEs.
 func (r *Resolver) LookAt(ctx context.Context, name, value string) (View, error) {
-	v := View{Name: dns.CanonicalName(name), Value: value}
+	return r.lookFor(ctx, dns.TypeTXT, name, value)
+}
+
+// LookCNAME asks every address of every authoritative server whether name is a
+// CNAME to target, past what a recursive server may still remember.
+func (r *Resolver) LookCNAME(ctx context.Context, name, target string) (View, error) {
+	return r.lookFor(ctx, dns.TypeCNAME, name, dns.CanonicalName(target))
+}
+
+func (r *Resolver) lookFor(ctx context.Context, qtype uint16, name, value string) (View, error) {
+	v := View{Name: dns.CanonicalName(name), Type: dns.TypeToString[qtype], Value: value}
 	zone, servers, err := r.Authorities(ctx, v.Name)
 	if err != nil {
 		return v, err
@@ -52,7 +63,7 @@ func (r *Resolver) LookAt(ctx context.Context, name, value string) (View, error)
 	var wg sync.WaitGroup
 	for i := range v.Seen {
 		if s := &v.Seen[i]; s.Addr.IsValid() {
-			wg.Go(func() { r.look(ctx, v.Name, value, s) })
+			wg.Go(func() { r.look(ctx, qtype, v.Name, value, s) })
 		}
 	}
 	wg.Wait()
@@ -75,8 +86,8 @@ func blank(s Server) []Seen {
 	return out
 }
 
-func (r *Resolver) look(ctx context.Context, name, value string, s *Seen) {
-	in, err := r.ask(ctx, r.Dial, r.authority(s.Addr), question(name, dns.TypeTXT, false))
+func (r *Resolver) look(ctx context.Context, qtype uint16, name, value string, s *Seen) {
+	in, err := r.ask(ctx, r.Dial, r.authority(s.Addr), question(name, qtype, false))
 	switch {
 	case in != nil && in.Rcode == dns.RcodeNameError:
 		return // an answer: nothing is there
@@ -85,9 +96,22 @@ func (r *Resolver) look(ctx context.Context, name, value string, s *Seen) {
 	case !in.Authoritative:
 		s.Err = fmt.Errorf("it does not speak for the zone (RFC 1912 section 2.8)")
 	default:
-		s.Values = textsIn(in)
+		s.Values = valuesIn(in, qtype)
 		s.Found = slices.Contains(s.Values, value)
 	}
+}
+
+func valuesIn(in *dns.Msg, qtype uint16) []string {
+	if qtype == dns.TypeTXT {
+		return textsIn(in)
+	}
+	var out []string
+	for _, rr := range in.Answer {
+		if c, ok := rr.(*dns.CNAME); ok {
+			out = append(out, dns.CanonicalName(c.Target))
+		}
+	}
+	return out
 }
 
 // Ready reports whether a CA will find the value whichever server it asks:
@@ -119,7 +143,7 @@ func (v View) String() string {
 		}
 		parts[i] = s.String()
 	}
-	return fmt.Sprintf("%s TXT at %d of %d servers: %s", v.Name, found, len(v.Seen), strings.Join(parts, "; "))
+	return fmt.Sprintf("%s %s at %d of %d servers: %s", v.Name, v.Type, found, len(v.Seen), strings.Join(parts, "; "))
 }
 
 // String says what this server said.
@@ -134,7 +158,7 @@ func (s Seen) String() string {
 	case s.Found:
 		return who + " shows it"
 	case len(s.Values) == 0:
-		return who + " has no TXT record there"
+		return who + " has no such record"
 	case len(s.Values) == 1:
 		return who + " has another value there"
 	}

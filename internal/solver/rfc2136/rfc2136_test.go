@@ -126,7 +126,7 @@ func TestReadyWaitsForTheSecondary(t *testing.T) {
 	}
 	d.Fail("127.0.0.2", c.DNSName(), solvertest.Hide)
 	ok, seen, err := s.(certfleet.Waiter).Ready(t.Context(), c, nil)
-	if ok || err != nil || !strings.Contains(seen, "ns2.example.org. (127.0.0.2) has no TXT record there") {
+	if ok || err != nil || !strings.Contains(seen, "ns2.example.org. (127.0.0.2) has no such record") {
 		t.Errorf("ready %v, seen %q, %v", ok, seen, err)
 	}
 }
