@@ -97,6 +97,11 @@ func (q Q) DueDeliveries(ctx context.Context, now time.Time, limit int) ([]certf
 	return deliveries.list(ctx, q, "WHERE due_at > 0 AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at, id LIMIT $2", now.UnixMilli(), limit)
 }
 
+// DueSiblings are the deliveries to hand to the same target now, d among them.
+func (q Q) DueSiblings(ctx context.Context, d *certfleet.Delivery, now time.Time, limit int) ([]certfleet.Delivery, error) {
+	return deliveries.list(ctx, q, "WHERE target_id = $1 AND state IN ('due', 'failed') AND due_at > 0 AND due_at <= $2 AND lease_until <= $2 ORDER BY CASE id WHEN $3 THEN 0 ELSE 1 END, due_at LIMIT $4", d.TargetID, now.UnixMilli(), d.ID, limit)
+}
+
 // ClaimDelivery takes a due delivery for owner until the lease ends.
 func (t *Tx) ClaimDelivery(ctx context.Context, d *certfleet.Delivery, owner string, until time.Time) error {
 	err := t.changeOne(ctx, "UPDATE delivery SET owner = $1, lease_until = $2, rev = rev + 1 WHERE id = $3 AND rev = $4 AND lease_until <= $5",

@@ -1,0 +1,73 @@
+package deliver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// bundle opens what is delivered; the opening is on record.
+func (r *Room) bundle(ctx context.Context, d *certfleet.Delivery) (*certfleet.Bundle, error) {
+	v, err := r.DB.Version(ctx, d.VersionID)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := r.DB.Certificate(ctx, d.CertificateID)
+	if err != nil {
+		return nil, err
+	}
+	if v.KeyID == 0 {
+		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("the key of version %d is not here", v.ID), Advice: "import the key, or renew the certificate with a key of our own"}
+	}
+	key, err := r.DB.Key(ctx, v.KeyID)
+	if err != nil {
+		return nil, err
+	}
+	pem, err := r.Keys.Open(ctx, key.Sealed, fmt.Sprintf("key:%d:%s", key.Tenant, key.SPKI))
+	if err != nil {
+		return nil, err
+	}
+	err = r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.KeyOpened(ctx, key.ID, "delivery") })
+	if err != nil {
+		pem.Wipe()
+		return nil, err
+	}
+	return &certfleet.Bundle{Certificate: cert.Label, Version: v.ID, Names: v.Names, ChainPEM: v.ChainPEM, KeyPEM: pem, Fingerprint: v.Fingerprint, NotAfter: v.NotAfter}, nil
+}
+
+// receipt is a Receipt as it is sealed on the delivery's row.
+type receipt struct {
+	Version     int64  `json:"version"`
+	Fingerprint string `json:"fingerprint"`
+	State       []byte `json:"state,omitempty"`
+	Applied     bool   `json:"applied,omitempty"`
+}
+
+func receiptText(rc certfleet.Receipt) []byte {
+	b, _ := json.Marshal(receipt{rc.Version, rc.Fingerprint, rc.State, rc.Applied}) // plain fields always marshal
+	return b
+}
+
+func receiptAAD(d *certfleet.Delivery) string { return fmt.Sprintf("receipt:%d:%d", d.VersionID, d.TargetID) }
+
+// receiptBefore is the last receipt that the target gave for the certificate.
+// Without it a target works too, only less well, so its loss stops nothing.
+func (r *Room) receiptBefore(ctx context.Context, d *certfleet.Delivery, certificate string) *certfleet.Receipt {
+	last, err := r.DB.LastReceipt(ctx, d.CertificateID, d.TargetID)
+	if err != nil {
+		return nil
+	}
+	text, err := r.Keys.Open(ctx, last.Receipt, receiptAAD(last))
+	if err != nil {
+		return nil
+	}
+	var rc receipt
+	if json.Unmarshal(text, &rc) != nil {
+		return nil
+	}
+	return &certfleet.Receipt{Certificate: certificate, Version: rc.Version, Fingerprint: rc.Fingerprint, State: rc.State, Applied: rc.Applied}
+}

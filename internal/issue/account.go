@@ -1,0 +1,258 @@
+package issue
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/acme"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// ensureAccount opens the account's key for the job; an account that is not
+// registered yet is registered first, which is a step of its own.
+func (r *Room) ensureAccount(ctx context.Context, j *job) (ready bool, err error) {
+	switch j.acct.State {
+	case certfleet.AccountDeactivated:
+		return false, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("account %q was deactivated", j.acct.Label), Advice: "make another account at this authority"}
+	case certfleet.AccountWanted:
+		if err := r.register(ctx, j.client, j.acct); err != nil {
+			return false, r.accountProblem(ctx, j.acct, err)
+		}
+		return false, r.commit(ctx, j, nil)
+	}
+	j.as, err = r.identity(ctx, j.client, j.acct)
+	return err == nil, err
+}
+
+// identity opens an account's key to sign with. A rollover that was begun and
+// not seen done is settled first by asking the CA which key it knows.
+func (r *Room) identity(ctx context.Context, client *acme.Client, acct *certfleet.Account) (acme.Account, error) {
+	if acct.NextKeyID != 0 {
+		if err := r.settleRollover(ctx, client, acct); err != nil {
+			return acme.Account{}, err
+		}
+	}
+	signer, err := r.accountKey(ctx, acct.KeyID)
+	return acme.Account{URL: acct.URL, Key: signer}, err
+}
+
+func (r *Room) accountKey(ctx context.Context, id int64) (crypto.Signer, error) {
+	key, err := r.DB.Key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return OpenKey(ctx, r.Keys, key)
+}
+
+// Register registers an account that is wanted, now.
+func (r *Room) Register(ctx context.Context, id int64) error {
+	ctx, said := withRecord(ctx)
+	acct, client, err := r.account(ctx, id)
+	if err != nil {
+		return err
+	}
+	ctx = acme.WithOrder(ctx, 0, acct.ID, acct.AuthorityID)
+	err = r.register(ctx, client, acct)
+	return errors.Join(err, r.keep(ctx, said))
+}
+
+// keep commits exchanges that belong to no order.
+func (r *Room) keep(ctx context.Context, said *record) error {
+	list := said.take()
+	if len(list) == 0 {
+		return nil
+	}
+	return r.DB.Tx(context.WithoutCancel(ctx), time.Now(), func(tx *store.Tx) error { return tx.AddExchanges(ctx, list) })
+}
+
+func (r *Room) account(ctx context.Context, id int64) (*certfleet.Account, *acme.Client, error) {
+	acct, err := r.DB.Account(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := r.ClientOf(ctx, acct.AuthorityID)
+	return acct, client, err
+}
+
+// register commits the account's key, then registers. A second attempt with the
+// same key gets the same account (RFC 8555 section 7.3.1), so a crash is harmless.
+func (r *Room) register(ctx context.Context, client *acme.Client, acct *certfleet.Account) error {
+	if acct.State != certfleet.AccountWanted {
+		return nil
+	}
+	if err := r.makeAccountKey(ctx, acct); err != nil {
+		return err
+	}
+	signer, err := r.accountKey(ctx, acct.KeyID)
+	if err != nil {
+		return err
+	}
+	reg := acme.Registration{Contact: acct.Contact, TermsAgreed: !acct.AgreedAt.IsZero()}
+	if acct.EABKeyID != "" {
+		hmac, err := r.Keys.Open(ctx, acct.EABSealed, EABAAD(acct))
+		if err != nil {
+			return err
+		}
+		defer hmac.Wipe()
+		reg.EAB = &acme.EAB{KeyID: acct.EABKeyID, HMAC: hmac}
+	}
+	got, err := client.Register(ctx, signer, reg)
+	if err != nil {
+		return err
+	}
+	acct.URL, acct.State, acct.EABSealed, acct.Problem = got.URL, certfleet.AccountValid, nil, ""
+	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		if err := tx.SaveAccount(ctx, acct); err != nil {
+			return err
+		}
+		return tx.Event(ctx, certfleet.Event{Kind: "account.registered", Tenant: acct.Tenant, Msg: "account " + acct.Label + " is " + acct.URL})
+	})
+}
+
+// EABAAD binds the sealed HMAC key of an external account binding to its account.
+func EABAAD(a *certfleet.Account) string { return fmt.Sprintf("eab:%d:%s", max(a.Tenant, 1), a.Label) }
+
+func (r *Room) makeAccountKey(ctx context.Context, acct *certfleet.Account) error {
+	if acct.KeyID != 0 {
+		return nil
+	}
+	key, err := SealKey(ctx, r.Keys, acct.Tenant, "account", certfleet.P256)
+	if err != nil {
+		return err
+	}
+	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		if err := tx.AddKey(ctx, key); err != nil {
+			return err
+		}
+		acct.KeyID = key.ID
+		return tx.SaveAccount(ctx, acct)
+	})
+}
+
+// accountProblem notes on the account why it cannot be registered.
+func (r *Room) accountProblem(ctx context.Context, acct *certfleet.Account, cause error) error {
+	if errors.Is(cause, store.ErrStale) {
+		return cause
+	}
+	acct.Problem = cause.Error()
+	if err := r.DB.Tx(context.WithoutCancel(ctx), time.Now(), func(tx *store.Tx) error { return tx.SaveAccount(ctx, acct) }); err != nil && !errors.Is(err, store.ErrStale) {
+		return err
+	}
+	return fmt.Errorf("register account %q: %w", acct.Label, cause)
+}
+
+// lostAccount ends the order when the CA knows no such account, and says so on it.
+func (r *Room) lostAccount(ctx context.Context, j *job, p *acme.Problem) error {
+	if err := r.accountProblem(ctx, j.acct, p); errors.Is(err, store.ErrStale) {
+		return err
+	}
+	return r.fail(ctx, j, failure{typ: p.Name(), msg: p.Error(), advice: Advice(p, "")})
+}
+
+// UpdateContact changes whom the CA may write to.
+func (r *Room) UpdateContact(ctx context.Context, id int64, contact []string) error {
+	return r.change(ctx, id, "account.contact_changed", func(ctx context.Context, client *acme.Client, acct *certfleet.Account, as acme.Account) error {
+		if _, err := client.UpdateContact(ctx, as, contact); err != nil {
+			return err
+		}
+		acct.Contact = contact
+		return nil
+	})
+}
+
+// Deactivate gives an account up for good (RFC 8555 section 7.3.6).
+func (r *Room) Deactivate(ctx context.Context, id int64) error {
+	return r.change(ctx, id, "account.deactivated", func(ctx context.Context, client *acme.Client, acct *certfleet.Account, as acme.Account) error {
+		if _, err := client.Deactivate(ctx, as); err != nil {
+			return err
+		}
+		acct.State = certfleet.AccountDeactivated
+		return nil
+	})
+}
+
+// change does one thing to a registered account and commits what came of it.
+func (r *Room) change(ctx context.Context, id int64, kind string, do func(context.Context, *acme.Client, *certfleet.Account, acme.Account) error) error {
+	ctx, said := withRecord(ctx)
+	acct, client, err := r.account(ctx, id)
+	if err != nil {
+		return err
+	}
+	if acct.State != certfleet.AccountValid {
+		return &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("account %q is %s", acct.Label, acct.State), Advice: "register the account first: certfleet accounts register " + acct.Label}
+	}
+	ctx = acme.WithOrder(ctx, 0, acct.ID, acct.AuthorityID)
+	as, err := r.identity(ctx, client, acct)
+	if err != nil {
+		return errors.Join(err, r.keep(ctx, said))
+	}
+	if err := do(ctx, client, acct, as); err != nil {
+		return errors.Join(err, r.keep(ctx, said))
+	}
+	list := said.take()
+	return r.DB.Tx(context.WithoutCancel(ctx), time.Now(), func(tx *store.Tx) error {
+		if err := tx.AddExchanges(ctx, list); err != nil {
+			return err
+		}
+		if err := tx.SaveAccount(ctx, acct); err != nil {
+			return err
+		}
+		return tx.Event(ctx, certfleet.Event{Kind: kind, Tenant: acct.Tenant, Msg: "account " + acct.Label})
+	})
+}
+
+// Rollover changes an account's key (RFC 8555 section 7.3.5). The new key is
+// committed before the CA hears of it.
+func (r *Room) Rollover(ctx context.Context, id int64, typ certfleet.KeyType) error {
+	return r.change(ctx, id, "account.key_changed", func(ctx context.Context, client *acme.Client, acct *certfleet.Account, as acme.Account) error {
+		key, err := SealKey(ctx, r.Keys, acct.Tenant, "account", typ)
+		if err != nil {
+			return err
+		}
+		key.ReplacesKeyID = acct.KeyID
+		err = r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+			if err := tx.AddKey(ctx, key); err != nil {
+				return err
+			}
+			acct.NextKeyID = key.ID
+			return tx.SaveAccount(ctx, acct)
+		})
+		if err != nil {
+			return err
+		}
+		r.at("rollover begun")
+		next, err := OpenKey(ctx, r.Keys, key)
+		if err != nil {
+			return err
+		}
+		if err := client.Rollover(ctx, as, next); err != nil {
+			return err
+		}
+		r.at("rolled over")
+		acct.KeyID, acct.NextKeyID = key.ID, 0
+		return nil
+	})
+}
+
+// settleRollover asks the CA whether it knows the next key: then the rollover
+// was done and only its commit was lost.
+func (r *Room) settleRollover(ctx context.Context, client *acme.Client, acct *certfleet.Account) error {
+	next, err := r.accountKey(ctx, acct.NextKeyID)
+	if err != nil {
+		return err
+	}
+	got, err := client.Find(ctx, next)
+	switch {
+	case err == nil && got.URL == acct.URL:
+		acct.KeyID, acct.NextKeyID = acct.NextKeyID, 0
+	case acme.Is(err, "accountDoesNotExist"):
+		acct.NextKeyID = 0
+	default:
+		return err
+	}
+	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.SaveAccount(ctx, acct) })
+}

@@ -1,0 +1,68 @@
+package issue
+
+import (
+	"strings"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/acme"
+)
+
+// advices says what to do about a problem that a CA names (RFC 8555 section 6.7).
+var advices = map[string]string{
+	"caa":                     "allow the CA in the domain's CAA record, or remove the record",
+	"dns":                     "look at the name in DNS: it must exist and its name servers must answer",
+	"dnssec":                  "repair the zone's DNSSEC signatures: since 2026 CAs must refuse a zone that does not verify",
+	"connection":              "open the port to the internet, or choose dns-01",
+	"incorrectResponse":       "send /.well-known/acme-challenge/ of this name to certfleet's challenge port",
+	"unauthorized":            "send /.well-known/acme-challenge/ of this name to certfleet's challenge port, or look at its TXT record",
+	"tls":                     "forward port 443 with acme-tls/1 to certfleet, or choose http-01",
+	"rejectedIdentifier":      "ask the CA why it certifies no such name, or choose another authority",
+	"unsupportedIdentifier":   "choose an authority and profile that certify this kind of name",
+	"invalidProfile":          "choose one of the CA's profiles: certfleet authorities shows them",
+	"badCSR":                  "choose another key type in the policy",
+	"badPublicKey":            "choose another key type in the policy",
+	"externalAccountRequired": "get external account binding keys from the CA and make the account with them",
+	"userActionRequired":      "read and agree to the CA's new terms, then run certfleet accounts agree",
+	"invalidContact":          "correct the account's contact address",
+	"unsupportedContact":      "use a mailto: contact",
+	"accountDoesNotExist":     "make a new account at this authority",
+	"rateLimited":             "wait: the limit frees by itself; ask the CA for an override if it comes often",
+	"badRevocationReason":     "choose another revocation reason",
+	"alreadyRevoked":          "nothing: it is revoked already",
+}
+
+// Advice is one sentence on what to do about a problem, for a challenge type if
+// there was one.
+func Advice(p *acme.Problem, typ certfleet.ChallengeType) string {
+	if strings.Contains(p.Detail, "paused") && p.See != "" {
+		return "unpause the names at " + p.See
+	}
+	if typ == certfleet.DNS01 && (p.Name() == "unauthorized" || p.Name() == "incorrectResponse") {
+		return "look at the TXT record below _acme-challenge: it must show the value of this order, on every name server"
+	}
+	if typ == certfleet.TLSALPN01 && p.Name() == "connection" {
+		return "open port 443 to the internet, or choose http-01 or dns-01"
+	}
+	if typ == certfleet.HTTP01 && p.Name() == "connection" {
+		return "open port 80 to the internet, or choose dns-01"
+	}
+	if p.Name() == "rateLimited" && p.Help != "" {
+		return advices["rateLimited"] + " (" + p.Help + ")"
+	}
+	if a, ok := advices[p.Name()]; ok {
+		return a
+	}
+	return "read what the CA says; certfleet orders show has the whole exchange"
+}
+
+// nameLimit tells a limit on names from one on the account. CAs say so only in
+// words; these are Let's Encrypt's.
+func nameLimit(p *acme.Problem) bool {
+	d := strings.ToLower(p.Detail)
+	for _, w := range []string{"exact set", "identical certificates", "registered domain", "certificates already issued for", "too many certificates", "failed authorizations", "failed validations", "paused"} {
+		if strings.Contains(d, w) {
+			return true
+		}
+	}
+	return false
+}

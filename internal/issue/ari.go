@@ -1,0 +1,112 @@
+package issue
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/acme"
+	"github.com/certfleet/certfleet/internal/plan"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// PollARI asks the CA when a version should be renewed (RFC 9773) and moves its
+// certificate's due time when the window moved.
+func (r *Room) PollARI(ctx context.Context, id int64, now time.Time) error {
+	v, err := r.DB.Version(ctx, id)
+	if err != nil {
+		return err
+	}
+	if v.ARIPollAt.IsZero() || v.ARIPollAt.After(now) {
+		return nil
+	}
+	if v.ReplacedBy != 0 || v.ARIID == "" || v.AuthorityID == 0 || !v.NotAfter.After(now) {
+		v.ARIPollAt = time.Time{}
+		return r.DB.Tx(ctx, now, func(tx *store.Tx) error { return tx.SaveVersion(ctx, v) })
+	}
+	ctx, said := withRecord(ctx)
+	w, err := r.askWindow(ctx, v)
+	if err != nil {
+		return r.noWindow(ctx, v, now, said, err)
+	}
+	return r.keepWindow(ctx, v, w, now, said)
+}
+
+var errNoARI = errors.New("the CA offers no renewal information")
+
+func (r *Room) askWindow(ctx context.Context, v *certfleet.Version) (acme.Window, error) {
+	client, err := r.ClientOf(ctx, v.AuthorityID)
+	if err != nil {
+		return acme.Window{}, err
+	}
+	ctx, cancel := context.WithTimeout(acme.WithOrder(ctx, 0, 0, v.AuthorityID), callTime)
+	defer cancel()
+	dir, err := client.Directory(ctx)
+	if err != nil {
+		return acme.Window{}, err
+	}
+	if dir.RenewalInfo == "" {
+		return acme.Window{}, errNoARI
+	}
+	return client.RenewalInfo(ctx, v.ARIID)
+}
+
+// noWindow leaves the due time as it is: renewal never hangs on this question.
+func (r *Room) noWindow(ctx context.Context, v *certfleet.Version, now time.Time, said *record, cause error) error {
+	v.ARIProblem = cause.Error()
+	v.ARIPollAt = plan.PollARI(now, v.NotBefore, v.NotAfter, time.Until(certfleet.RetryOf(cause)))
+	if errors.Is(cause, errNoARI) {
+		v.ARIPollAt = now.Add(24 * time.Hour)
+	}
+	return r.DB.Tx(context.WithoutCancel(ctx), now, func(tx *store.Tx) error {
+		if err := tx.AddExchanges(ctx, said.take()); err != nil {
+			return err
+		}
+		return tx.SaveVersion(ctx, v)
+	})
+}
+
+func (r *Room) keepWindow(ctx context.Context, v *certfleet.Version, w acme.Window, now time.Time, said *record) error {
+	moved := !v.ARIStart.Equal(w.Start) || !v.ARIEnd.Equal(w.End)
+	v.ARIURL, v.ARIProblem = w.ExplanationURL, ""
+	v.ARIPollAt = plan.PollARI(now, v.NotBefore, v.NotAfter, w.RetryAfter)
+	if moved {
+		v.ARIStart, v.ARIEnd = w.Start, w.End
+		v.ARIAt = plan.DrawARI(plan.Window{Start: w.Start, End: w.End}, now, luck())
+	}
+	list := said.take()
+	return r.DB.Tx(context.WithoutCancel(ctx), now, func(tx *store.Tx) error {
+		if err := tx.AddExchanges(ctx, list); err != nil {
+			return err
+		}
+		if err := tx.SaveVersion(ctx, v); err != nil || !moved {
+			return err
+		}
+		return r.moveDue(ctx, tx, v, now)
+	})
+}
+
+// moveDue lets the drawn instant decide when the certificate renews.
+func (r *Room) moveDue(ctx context.Context, tx *store.Tx, v *certfleet.Version, now time.Time) error {
+	cert, err := tx.Certificate(ctx, v.CertificateID)
+	if certfleet.KindOf(err) == certfleet.NotFound {
+		return nil
+	}
+	if err != nil || cert.VersionID != v.ID || cert.State != certfleet.Active || cert.DueAt.IsZero() {
+		return err
+	}
+	next := plan.RenewAt(v.NotBefore, v.NotAfter, v.ARIAt, 0)
+	if !next.At.Equal(v.ARIAt) {
+		return nil // the window is too close to expiry: our own time stays
+	}
+	cert.DueAt, cert.DueReason = next.At, next.Reason
+	if !v.ARIEnd.After(now) {
+		cert.Lane, cert.DueReason = certfleet.LaneEmergency, "the CA's renewal window has passed: "+v.ARIURL
+		tx.Wake()
+	}
+	if err := tx.SaveCertificate(ctx, cert); err != nil {
+		return err
+	}
+	return tx.Event(ctx, certfleet.Event{Kind: "certificate.window", Tenant: cert.Tenant, CertificateID: cert.ID, VersionID: v.ID, Msg: "renewal is due " + cert.DueAt.Format(time.RFC3339) + ", in " + cert.DueReason})
+}

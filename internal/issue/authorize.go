@@ -1,0 +1,294 @@
+package issue
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/acme"
+	"github.com/certfleet/certfleet/internal/plan"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// seenTime bounds the wait until a presented challenge can be seen, unless the
+// solver's own patience is shorter.
+const seenTime = 10 * time.Minute
+
+// pending is one authorization that the CA still wants proof for.
+type pending struct {
+	authz  acme.Authorization
+	ch     acme.Challenge
+	row    certfleet.Authorization
+	stored certfleet.StoredChallenge
+	solver certfleet.Solver
+}
+
+func (p *pending) challenge() certfleet.Challenge {
+	return certfleet.Challenge{Type: p.stored.Type, Name: p.stored.Name, Token: p.stored.Token, KeyAuth: p.stored.KeyAuth}
+}
+
+// authorize brings every pending authorization of an order one thing further:
+// intended, presented, seen, answered.
+func (r *Room) authorize(ctx context.Context, j *job, ord acme.Order) (time.Duration, error) {
+	all, err := r.askAuthorizations(ctx, j, ord)
+	if err != nil {
+		return 0, err
+	}
+	for _, z := range all {
+		if z.Status == statusInvalid {
+			return 0, r.failAuthorization(ctx, j, z)
+		}
+	}
+	work, err := r.intend(ctx, j, all)
+	if err != nil {
+		return 0, err
+	}
+	r.at("intended")
+	if err := r.present(ctx, j, work); err != nil {
+		return 0, err
+	}
+	r.at("presented")
+	wait, err := r.seen(ctx, j, work)
+	if err != nil || wait > 0 {
+		return wait, err
+	}
+	return r.answer(ctx, j, work)
+}
+
+// askAuthorizations asks for each that we do not know to be valid; if that
+// leaves none although the order is pending, it asks for all.
+func (r *Room) askAuthorizations(ctx context.Context, j *job, ord acme.Order) ([]acme.Authorization, error) {
+	known, err := r.DB.AuthorizationsOf(ctx, j.order.ID)
+	if err != nil {
+		return nil, err
+	}
+	valid := map[string]bool{}
+	for _, a := range known {
+		valid[a.URL] = a.Status == statusValid
+	}
+	var ask []string
+	for _, u := range ord.Authorizations {
+		if !valid[u] {
+			ask = append(ask, u)
+		}
+	}
+	if len(ask) == 0 {
+		ask = ord.Authorizations
+	}
+	var out []acme.Authorization
+	for _, u := range ask {
+		z, err := j.client.GetAuthorization(ctx, j.as, u)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, z)
+	}
+	return out, nil
+}
+
+// intend records all that the CA said, and what is about to be presented for
+// it, in one commit. A challenge whose present is the commit is presented by it.
+func (r *Room) intend(ctx context.Context, j *job, all []acme.Authorization) ([]*pending, error) {
+	var work []*pending
+	for _, z := range all {
+		p := &pending{authz: z, row: row(j, z)}
+		if z.Status == statusPending {
+			if err := r.pick(ctx, j, p); err != nil {
+				return nil, err
+			}
+			work = append(work, p)
+			continue
+		}
+		work = append(work, p)
+	}
+	err := r.commit(ctx, j, func(tx *store.Tx) error {
+		for _, p := range work {
+			if err := tx.SeeAuthorization(ctx, &p.row); err != nil {
+				return err
+			}
+			if p.solver == nil {
+				continue
+			}
+			p.stored.AuthorizationID = p.row.ID
+			if p.stored.Type != certfleet.DNS01 {
+				p.stored.PresentedAt = tx.Now() // any node answers from this row: the commit is the present
+			}
+			if err := tx.IntendChallenge(ctx, &p.stored); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var left []*pending
+	for _, p := range work {
+		if p.solver != nil {
+			left = append(left, p)
+		}
+	}
+	return left, err
+}
+
+func row(j *job, z acme.Authorization) certfleet.Authorization {
+	a := certfleet.Authorization{OrderID: j.order.ID, URL: z.URL, Name: z.Name, Wildcard: z.Wildcard, Status: z.Status, ExpiresAt: z.Expires}
+	for _, c := range z.Challenges {
+		if c.Problem != nil {
+			a.Problem = c.Problem.Error()
+		}
+	}
+	return a
+}
+
+// pick chooses challenge and solver for an authorization.
+func (r *Room) pick(ctx context.Context, j *job, p *pending) error {
+	typ, label, err := r.method(ctx, j, p.authz)
+	if err != nil {
+		return err
+	}
+	for _, c := range p.authz.Challenges {
+		if c.Type == typ {
+			p.ch = c
+		}
+	}
+	if p.ch.URL == "" {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("the CA offers no %s challenge for %s", typ, p.authz.Name), Advice: "choose another challenge type in the policy"}
+	}
+	if p.solver, err = r.Solver(typ, label); err != nil {
+		return err
+	}
+	auth, err := acme.KeyAuthorization(p.ch.Token, j.as.Key)
+	if err != nil {
+		return err
+	}
+	p.row.Challenge = typ
+	p.stored = certfleet.StoredChallenge{Tenant: j.order.Tenant, OrderID: j.order.ID, Type: typ, Solver: label, URL: p.ch.URL, Name: p.authz.Name, Token: p.ch.Token, KeyAuth: auth}
+	return nil
+}
+
+// method is how control of a name is proved: as its domain says, else as the
+// policy says, else http-01; a wildcard has no choice (RFC 8555 section 7.1.3).
+func (r *Room) method(ctx context.Context, j *job, z acme.Authorization) (certfleet.ChallengeType, string, error) {
+	typ, label := j.policy.Spec.Challenge, j.policy.Spec.Solver
+	name := z.Name
+	if z.Wildcard {
+		name, _ = certfleet.ParseName("*." + z.Name.String())
+	}
+	d, err := r.DB.Domain(ctx, j.order.Tenant, name)
+	if err != nil && certfleet.KindOf(err) != certfleet.NotFound {
+		return "", "", err
+	}
+	if err == nil && d.Challenge != "" {
+		typ, label = d.Challenge, d.Solver
+	}
+	switch {
+	case z.Wildcard && typ != certfleet.DNS01:
+		return certfleet.DNS01, "", nil
+	case typ == "":
+		return certfleet.HTTP01, "", nil
+	}
+	return typ, label, nil
+}
+
+// present makes visible what is not yet, and commits each solver's own state.
+func (r *Room) present(ctx context.Context, j *job, work []*pending) error {
+	for _, p := range work {
+		if !p.stored.PresentedAt.IsZero() {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, callTime)
+		state, err := p.solver.Present(ctx, p.challenge())
+		cancel()
+		if err != nil {
+			return fmt.Errorf("present %s for %s: %w", p.stored.Type, p.stored.Name, err)
+		}
+		if len(state) > 0 {
+			if p.stored.State, err = r.Keys.Seal(ctx, state, solverAAD(&p.stored)); err != nil {
+				return err
+			}
+		}
+		p.stored.PresentedAt = time.Now()
+		err = r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.Presented(ctx, p.stored.ID, p.stored.State) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// solverAAD binds a solver's sealed state to its challenge.
+func solverAAD(c *certfleet.StoredChallenge) string {
+	return fmt.Sprintf("challenge:%d:%s", c.OrderID, c.Token)
+}
+
+// seen asks the solvers that need time whether their answers can be seen.
+func (r *Room) seen(ctx context.Context, j *job, work []*pending) (time.Duration, error) {
+	for _, p := range work {
+		w, ok := p.solver.(certfleet.Waiter)
+		if !ok || p.ch.Status != statusPending {
+			continue
+		}
+		state, err := r.solverState(ctx, &p.stored)
+		if err != nil {
+			return 0, err
+		}
+		ready, saw, err := w.Ready(ctx, p.challenge(), state)
+		if ready {
+			continue
+		}
+		if err != nil {
+			saw = err.Error()
+		}
+		if err := r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.SawChallenge(ctx, p.stored.ID, saw) }); err != nil {
+			return 0, err
+		}
+		if time.Since(p.stored.PresentedAt) > seenTime {
+			return 0, r.fail(ctx, j, failure{typ: "notVisible", msg: fmt.Sprintf("the %s record of %s was not visible after %s: %s", p.stored.Type, p.stored.Name, seenTime, saw),
+				advice: "look at the zone's name servers: " + p.challenge().DNSName() + " must answer with the TXT value"})
+		}
+		return max(plan.Poll(time.Now(), p.stored.PresentedAt, 0), 250*time.Millisecond), nil
+	}
+	return 0, nil
+}
+
+func (r *Room) solverState(ctx context.Context, c *certfleet.StoredChallenge) ([]byte, error) {
+	if len(c.State) == 0 {
+		return nil, nil
+	}
+	return r.Keys.Open(ctx, c.State, solverAAD(c))
+}
+
+// answer tells the CA to look, for every challenge it has not begun with, and
+// says how long to wait for its verdict.
+func (r *Room) answer(ctx context.Context, j *job, work []*pending) (time.Duration, error) {
+	var retry time.Duration
+	for _, p := range work {
+		if p.ch.Status != statusPending {
+			retry = max(retry, p.authz.RetryAfter)
+			continue
+		}
+		ch, err := j.client.Answer(ctx, j.as, p.ch.URL)
+		if err != nil {
+			return 0, err
+		}
+		retry = max(retry, ch.RetryAfter)
+	}
+	r.at("answered")
+	since := j.now
+	for _, p := range work {
+		if !p.stored.AnsweredAt.IsZero() && p.stored.AnsweredAt.Before(since) {
+			since = p.stored.AnsweredAt
+		}
+	}
+	j.order.Attempts = 0
+	err := r.commit(ctx, j, func(tx *store.Tx) error {
+		for _, p := range work {
+			if p.ch.Status == statusPending && p.stored.AnsweredAt.IsZero() {
+				if err := tx.Answered(ctx, p.stored.ID); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	return plan.Poll(j.now, since, retry), err
+}

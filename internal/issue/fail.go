@@ -1,0 +1,198 @@
+package issue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/acme"
+	"github.com/certfleet/certfleet/internal/plan"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// failure is why an order ended without a version.
+type failure struct {
+	typ    string // a word for counting: the ACME problem's name, or ours
+	msg    string // as the CA said it
+	advice string
+	retry  time.Time // the CA's own word on when to come again
+	final  bool      // nothing follows
+}
+
+// refused ends an order that the CA calls invalid, for the reason it names: the
+// first authorization that failed says more than the order.
+func (r *Room) refused(ctx context.Context, j *job, ord acme.Order) error {
+	for _, u := range ord.Authorizations {
+		z, err := j.client.GetAuthorization(ctx, j.as, u)
+		if err == nil && z.Status == statusInvalid {
+			return r.failAuthorization(ctx, j, z)
+		}
+	}
+	if ord.Problem != nil {
+		return r.failProblem(ctx, j, "", "", ord.Problem)
+	}
+	return r.fail(ctx, j, failure{typ: "invalid", msg: "the CA calls the order invalid and does not say why", advice: "look at the order's exchanges: certfleet orders show"})
+}
+
+func (r *Room) failAuthorization(ctx context.Context, j *job, z acme.Authorization) error {
+	rowErr := r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		a := row(j, z)
+		return tx.SeeAuthorization(ctx, &a)
+	})
+	if rowErr != nil {
+		return rowErr
+	}
+	for _, c := range z.Challenges {
+		if c.Problem != nil {
+			return r.failProblem(ctx, j, z.Name.String(), c.Type, c.Problem)
+		}
+	}
+	return r.fail(ctx, j, failure{typ: "unauthorized", msg: "the CA calls the authorization of " + z.Name.String() + " invalid", advice: "look at the order's exchanges"})
+}
+
+func (r *Room) failProblem(ctx context.Context, j *job, name string, typ certfleet.ChallengeType, p *acme.Problem) error {
+	msg := p.Error()
+	if name != "" {
+		msg = name + ": " + msg
+	}
+	return r.fail(ctx, j, failure{typ: p.Name(), msg: msg, advice: Advice(p, typ), retry: p.RetryAfter})
+}
+
+// fail ends the order, and says on the certificate what happened and when the
+// next try is. Authorizations that would stay pending are given up first.
+func (r *Room) fail(ctx context.Context, j *job, f failure) error {
+	r.giveUp(ctx, j)
+	return r.commit(ctx, j, func(tx *store.Tx) error {
+		o := j.order
+		o.State, o.FinishedAt = certfleet.OrderFailed, tx.Now()
+		o.Problem, o.ProblemType, o.Advice = f.msg, f.typ, f.advice
+		o.Owner, o.LeaseUntil = "", time.Time{}
+		if err := tx.CleanLater(ctx, o.ID); err != nil {
+			return err
+		}
+		if err := tx.Event(ctx, j.event("order.failed", f.msg)); err != nil {
+			return err
+		}
+		if f.final {
+			return nil
+		}
+		cert, err := tx.Certificate(ctx, j.cert.ID)
+		if err != nil {
+			return err
+		}
+		return r.putOff(ctx, tx, cert, f)
+	})
+}
+
+// putOff plans the next order after a failure.
+func (r *Room) putOff(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, f failure) error {
+	cert.Failures++
+	cert.Problem, cert.Advice, cert.FailedAt = f.msg, f.advice, tx.Now()
+	if cert.State == certfleet.Active {
+		cert.DueAt = plan.Backoff(tx.Now(), cert.Failures, cert.NotAfter, luck())
+		if f.retry.After(cert.DueAt) {
+			cert.DueAt = plan.Again(tx.Now(), 1, f.retry, 0)
+		}
+		cert.DueReason = fmt.Sprintf("try %d after a failure", cert.Failures+1)
+	}
+	return tx.SaveCertificate(ctx, cert)
+}
+
+// giveUp deactivates what the CA would else keep pending (RFC 8555 section
+// 7.5.2). It tries once: a pending authorization expires by itself.
+func (r *Room) giveUp(ctx context.Context, j *job) {
+	if j.as.URL == "" || j.order.URL == "" {
+		return
+	}
+	list, err := r.DB.AuthorizationsOf(ctx, j.order.ID)
+	if err != nil {
+		return
+	}
+	for _, a := range list {
+		if a.Status != statusPending {
+			continue
+		}
+		z, err := j.client.DeactivateAuthorization(ctx, j.as, a.URL)
+		if err != nil {
+			r.log().Debug("deactivate an authorization", "order_id", j.order.ID, "name", a.Name.String(), "err", err)
+			continue
+		}
+		a.Status = z.Status
+		if err := r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.SeeAuthorization(ctx, &a) }); err != nil {
+			return
+		}
+	}
+}
+
+// stumble decides what an error in the middle of a step means: the order ends
+// when the CA refused it for good, else the step is repeated later.
+func (r *Room) stumble(ctx context.Context, j *job, cause error) (time.Duration, error) {
+	if errors.Is(cause, store.ErrStale) || errors.Is(cause, context.Canceled) {
+		return 0, cause
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
+	defer cancel()
+	if p, ok := errors.AsType[*acme.Problem](cause); ok {
+		return r.stumbleOver(ctx, j, p)
+	}
+	switch certfleet.KindOf(cause) {
+	case certfleet.Invalid, certfleet.Denied:
+		return 0, r.fail(ctx, j, failure{typ: "configuration", msg: cause.Error(), advice: certfleet.AdviceOf(cause)})
+	}
+	return r.later(ctx, j, "unreachable", cause, certfleet.AdviceOf(cause), certfleet.RetryOf(cause))
+}
+
+func (r *Room) stumbleOver(ctx context.Context, j *job, p *acme.Problem) (time.Duration, error) {
+	switch {
+	case p.Name() == "rateLimited" || p.Status == 429:
+		return r.limited(ctx, j, p)
+	case p.Status >= 500:
+		if err := r.pause(ctx, pauseAuthority(j.order.AuthorityID), p); err != nil {
+			return 0, err
+		}
+		return r.later(ctx, j, "serverInternal", p, "wait: the CA has trouble of its own", p.RetryAfter)
+	case p.Name() == "orderNotReady", p.Name() == "badNonce":
+		return r.later(ctx, j, p.Name(), p, "wait: the next step asks again", p.RetryAfter)
+	case p.Name() == "accountDoesNotExist":
+		return 0, r.lostAccount(ctx, j, p)
+	}
+	return 0, r.fail(ctx, j, failure{typ: p.Name(), msg: p.Error(), advice: Advice(p, ""), retry: p.RetryAfter})
+}
+
+// limited keeps the CA's word. A limit on names ends this order alone; any other
+// stops new orders of the account, but not the orders that are open.
+func (r *Room) limited(ctx context.Context, j *job, p *acme.Problem) (time.Duration, error) {
+	if nameLimit(p) {
+		return 0, r.fail(ctx, j, failure{typ: "rateLimited", msg: p.Error(), advice: Advice(p, ""), retry: p.RetryAfter})
+	}
+	if j.order.URL == "" {
+		if err := r.pause(ctx, pauseOrders(j.order.AccountID), p); err != nil {
+			return 0, err
+		}
+	}
+	return r.later(ctx, j, "rateLimited", p, Advice(p, ""), p.RetryAfter)
+}
+
+func (r *Room) pause(ctx context.Context, key string, p *acme.Problem) error {
+	if p.RetryAfter.IsZero() {
+		return nil
+	}
+	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		return tx.Pause(ctx, key, plan.Again(tx.Now(), 0, p.RetryAfter, 0), p.Error())
+	})
+}
+
+// later keeps the order open and says on it why it waits.
+func (r *Room) later(ctx context.Context, j *job, typ string, cause error, advice string, retry time.Time) (time.Duration, error) {
+	o := j.order
+	o.Attempts++
+	o.Problem, o.ProblemType, o.Advice = cause.Error(), typ, advice
+	at := plan.Again(time.Now(), o.Attempts, retry, luck())
+	if err := r.commit(ctx, j, nil); err != nil {
+		return 0, err
+	}
+	r.log().Warn("order waits", "order_id", o.ID, "certificate", j.cert.Label, "attempts", o.Attempts, "until", at, "err", cause)
+	return max(time.Until(at), time.Millisecond), nil
+}

@@ -1,0 +1,126 @@
+package issue
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// Open opens the next order of a certificate that is due. It is harmless to
+// call twice: a certificate has at most one live order.
+func (r *Room) Open(ctx context.Context, id int64, now time.Time) error {
+	cert, err := r.DB.Certificate(ctx, id)
+	if err != nil {
+		return err
+	}
+	if cert.State != certfleet.Active || cert.DueAt.IsZero() || cert.DueAt.After(now) {
+		return nil
+	}
+	o, err := r.draft(ctx, cert)
+	if err != nil {
+		return r.cannotOpen(ctx, cert, now, err)
+	}
+	return r.DB.Tx(ctx, now, func(tx *store.Tx) error {
+		if _, err := tx.LiveOrder(ctx, cert.ID, o.Slot); err == nil {
+			cert.DueAt = time.Time{}
+			return tx.SaveCertificate(ctx, cert)
+		}
+		cert.DueAt, cert.DueReason = time.Time{}, ""
+		if err := tx.SaveCertificate(ctx, cert); err != nil {
+			return err
+		}
+		return tx.AddOrder(ctx, o)
+	})
+}
+
+// Draft is the order that Open would add, for a dry run.
+func (r *Room) Draft(ctx context.Context, cert *certfleet.Certificate) (*certfleet.Order, error) {
+	return r.draft(ctx, cert)
+}
+
+func (r *Room) draft(ctx context.Context, cert *certfleet.Certificate) (*certfleet.Order, error) {
+	policy, err := r.DB.Policy(ctx, cert.PolicyID)
+	if err != nil {
+		return nil, err
+	}
+	authority, acct, err := r.choose(ctx, cert.Tenant, policy)
+	if err != nil {
+		return nil, err
+	}
+	o := &certfleet.Order{Tenant: cert.Tenant, CertificateID: cert.ID, AuthorityID: authority.ID, AccountID: acct.ID,
+		Slot: SlotFor(policy.Spec.KeyType), Lane: cert.Lane, Profile: policy.Spec.Profile, Names: cert.Names}
+	o.Replaces = r.replaces(ctx, cert, o)
+	return o, nil
+}
+
+// SlotFor is the slot that a key type fills.
+func SlotFor(k certfleet.KeyType) certfleet.SlotKind {
+	switch k {
+	case certfleet.RSA2048, certfleet.RSA3072, certfleet.RSA4096:
+		return certfleet.SlotRSA
+	}
+	return certfleet.SlotECDSA
+}
+
+// choose is the first authority of the policy and the account to use there.
+func (r *Room) choose(ctx context.Context, tenant int64, p *certfleet.Policy) (*certfleet.Authority, *certfleet.Account, error) {
+	for _, label := range p.Spec.Authorities {
+		a, err := r.DB.AuthorityByLabel(ctx, tenant, label)
+		if err != nil {
+			return nil, nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("policy %q names authority %q, which does not exist", p.Label, label), Advice: "create the authority or correct the policy", Err: err}
+		}
+		acct, err := r.DB.AccountAt(ctx, tenant, a.ID)
+		if certfleet.KindOf(err) == certfleet.NotFound {
+			return nil, nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("there is no account at authority %q", label), Advice: "run certfleet accounts new --authority " + label + " --contact mailto:you@example.com --agree"}
+		}
+		return a, acct, err
+	}
+	return nil, nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("policy %q names no authority", p.Label), Advice: "set authorities in the policy"}
+}
+
+// replaces is the version that a renewal stands for: the one in use, from the
+// same account, not replaced before (RFC 9773 section 5).
+func (r *Room) replaces(ctx context.Context, cert *certfleet.Certificate, o *certfleet.Order) int64 {
+	if cert.VersionID == 0 {
+		return 0
+	}
+	v, err := r.DB.Version(ctx, cert.VersionID)
+	if err != nil || v.ARIID == "" || v.AuthorityID != o.AuthorityID || v.ReplacedBy != 0 || v.OrderID == 0 || !shares(v.Names, cert.Names) {
+		return 0
+	}
+	if prev, err := r.DB.Order(ctx, v.OrderID); err != nil || prev.AccountID != o.AccountID {
+		return 0
+	}
+	return v.ID
+}
+
+func shares(a, b []certfleet.Name) bool {
+	for _, x := range a {
+		for _, y := range b {
+			if x == y {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// cannotOpen puts the certificate off and says why on it.
+func (r *Room) cannotOpen(ctx context.Context, cert *certfleet.Certificate, now time.Time, cause error) error {
+	kind := certfleet.KindOf(cause)
+	if kind != certfleet.Invalid && kind != certfleet.Denied {
+		return cause
+	}
+	cert.DueAt, cert.DueReason = now.Add(10*time.Minute), "an order could not be opened"
+	cert.Problem, cert.Advice, cert.FailedAt = cause.Error(), certfleet.AdviceOf(cause), now
+	cert.Failures++
+	return r.DB.Tx(ctx, now, func(tx *store.Tx) error {
+		if err := tx.SaveCertificate(ctx, cert); err != nil {
+			return err
+		}
+		return tx.Event(ctx, certfleet.Event{Kind: "certificate.blocked", Tenant: cert.Tenant, CertificateID: cert.ID, Msg: cause.Error()})
+	})
+}

@@ -1,0 +1,219 @@
+package issue
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/acme"
+	"github.com/certfleet/certfleet/internal/keystore"
+	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// Room is the issuing room. All fields but Log and After must be set.
+type Room struct {
+	DB   *store.DB
+	Keys *keystore.Keystore
+	// Client speaks with an authority; record is told of every exchange.
+	Client func(a *certfleet.Authority, record func(context.Context, certfleet.Exchange)) (*acme.Client, error)
+	// Solver finds the solver for a challenge type, by label or the only one there is.
+	Solver func(typ certfleet.ChallengeType, label string) (certfleet.Solver, error)
+	Log    *slog.Logger
+	// After is called at the named places of a step; tests crash there.
+	After func(place string)
+
+	mu      sync.Mutex
+	clients map[int64]*acme.Client // by authority, guarded by mu
+}
+
+// callTime bounds one exchange with a CA.
+const callTime = 45 * time.Second
+
+// job is all that a step needs to know of one order.
+type job struct {
+	order  *certfleet.Order
+	cert   *certfleet.Certificate
+	policy *certfleet.Policy
+	acct   *certfleet.Account
+	client *acme.Client
+	as     acme.Account
+	now    time.Time
+	said   *record
+}
+
+// record collects the exchanges of a step until they are committed with it.
+type record struct {
+	mu   sync.Mutex
+	list []certfleet.Exchange // guarded by mu
+}
+
+type recordKey struct{}
+
+// withRecord makes exchanges of ctx go to a fresh record.
+func withRecord(ctx context.Context) (context.Context, *record) {
+	r := &record{}
+	return context.WithValue(ctx, recordKey{}, r), r
+}
+
+func (r *record) take() []certfleet.Exchange {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.list
+	r.list = nil
+	return list
+}
+
+func addExchange(ctx context.Context, x certfleet.Exchange) {
+	if r, ok := ctx.Value(recordKey{}).(*record); ok {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.list = append(r.list, x)
+	}
+}
+
+// ClientOf is the one client for an authority; clients share their nonces.
+func (r *Room) ClientOf(ctx context.Context, authority int64) (*acme.Client, error) {
+	r.mu.Lock()
+	c, ok := r.clients[authority]
+	r.mu.Unlock()
+	if ok {
+		return c, nil
+	}
+	a, err := r.DB.Authority(ctx, authority)
+	if err != nil {
+		return nil, err
+	}
+	if c, err = r.Client(a, addExchange); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.clients == nil {
+		r.clients = map[int64]*acme.Client{}
+	}
+	r.clients[authority] = c
+	return c, nil
+}
+
+// Forget makes the next step build its client anew, after an authority changed.
+func (r *Room) Forget(authority int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.clients, authority)
+}
+
+// load gathers what the order hangs on.
+func (r *Room) load(ctx context.Context, o *certfleet.Order, now time.Time) (*job, error) {
+	j := &job{order: o, now: now}
+	var err error
+	if j.cert, err = r.DB.Certificate(ctx, o.CertificateID); err != nil {
+		return nil, err
+	}
+	if j.policy, err = r.DB.Policy(ctx, j.cert.PolicyID); err != nil {
+		return nil, err
+	}
+	if j.acct, err = r.DB.Account(ctx, o.AccountID); err != nil {
+		return nil, err
+	}
+	if j.client, err = r.ClientOf(ctx, o.AuthorityID); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// commit writes the order, what was said with the CA, and what fn adds, in one
+// transaction.
+func (r *Room) commit(ctx context.Context, j *job, fn func(*store.Tx) error) error {
+	now := time.Now()
+	said := j.said.take()
+	if j.order.Owner != "" && !j.order.LeaseUntil.IsZero() {
+		j.order.LeaseUntil = now.Add(lease)
+	}
+	return r.DB.Tx(ctx, now, func(tx *store.Tx) error {
+		if err := tx.AddExchanges(ctx, said); err != nil {
+			return err
+		}
+		if fn != nil {
+			if err := fn(tx); err != nil {
+				return err
+			}
+		}
+		rev := j.order.Rev
+		err := tx.SaveOrder(ctx, j.order)
+		if err != nil {
+			j.order.Rev = rev
+		}
+		return err
+	})
+}
+
+// lease is how long a claimed order stays with its node after its last commit.
+const lease = 2 * time.Minute
+
+// SealKey makes the row of a private key; it must run outside of a transaction,
+// because the first seal of all writes a data key.
+func SealKey(ctx context.Context, ks *keystore.Keystore, tenant int64, use string, t certfleet.KeyType) (*certfleet.Key, error) {
+	signer, pem, err := ks.MakeKey(ctx, t)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	defer pem.Wipe()
+	return sealed(ctx, ks, tenant, use, signer, pem, "generated")
+}
+
+// SealImported makes the row of a private key that came from elsewhere.
+func SealImported(ctx context.Context, ks *keystore.Keystore, tenant int64, use string, signer crypto.Signer) (*certfleet.Key, error) {
+	pem, err := pki.MarshalKey(signer)
+	if err != nil {
+		return nil, err
+	}
+	defer pem.Wipe()
+	return sealed(ctx, ks, tenant, use, signer, pem, "imported")
+}
+
+func sealed(ctx context.Context, ks *keystore.Keystore, tenant int64, use string, signer crypto.Signer, pem certfleet.Secret, origin string) (*certfleet.Key, error) {
+	typ, err := pki.KeyTypeOf(signer.Public())
+	if err != nil {
+		return nil, err
+	}
+	k := &certfleet.Key{Tenant: max(tenant, certfleet.DefaultTenant), Use: use, Type: typ, SPKI: pki.SPKI(signer.Public()), Custody: certfleet.CustodyCentral, Origin: origin}
+	k.Sealed, err = ks.Seal(ctx, pem, KeyAAD(k))
+	return k, err
+}
+
+// KeyAAD binds a sealed private key to its row.
+func KeyAAD(k *certfleet.Key) string { return fmt.Sprintf("key:%d:%s", k.Tenant, k.SPKI) }
+
+// OpenKey opens a private key to sign with.
+func OpenKey(ctx context.Context, ks *keystore.Keystore, k *certfleet.Key) (crypto.Signer, error) {
+	if k.Custody != certfleet.CustodyCentral {
+		return nil, &certfleet.Error{Kind: certfleet.Denied, Msg: fmt.Sprintf("key %d is not kept here (%s)", k.ID, k.Custody), Advice: "renew with a key of our own"}
+	}
+	pem, err := ks.Open(ctx, k.Sealed, KeyAAD(k))
+	if err != nil {
+		return nil, err
+	}
+	defer pem.Wipe()
+	return pki.ParseKey(pem)
+}
+
+func luck() float64 { return rand.Float64() }
+
+func (r *Room) at(place string) {
+	if r.After != nil {
+		r.After(place)
+	}
+}
+
+func (r *Room) log() *slog.Logger {
+	if r.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return r.Log
+}

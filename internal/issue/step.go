@@ -1,0 +1,181 @@
+package issue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/acme"
+	"github.com/certfleet/certfleet/internal/plan"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// The statuses of an order at the CA (RFC 8555 section 7.1.6).
+const (
+	statusPending    = "pending"
+	statusReady      = "ready"
+	statusProcessing = "processing"
+	statusValid      = "valid"
+	statusInvalid    = "invalid"
+)
+
+// Step does the one next thing for a claimed order and says when to step again;
+// the zero time means that the order has ended. An error is for the log: what
+// can be said of it stands on the order already.
+func (r *Room) Step(ctx context.Context, o *certfleet.Order) (time.Time, error) {
+	if !o.Live() {
+		return time.Time{}, nil
+	}
+	ctx, said := withRecord(ctx)
+	ctx, cancel := context.WithTimeout(ctx, 4*callTime)
+	defer cancel()
+	ctx = acme.WithOrder(ctx, o.ID, o.AccountID, o.AuthorityID)
+	j, err := r.load(ctx, o, time.Now())
+	if err != nil {
+		return time.Time{}, err
+	}
+	j.said = said
+	wait, err := r.advance(ctx, j)
+	if err != nil {
+		wait, err = r.stumble(ctx, j, err)
+	}
+	if err != nil || !o.Live() {
+		return time.Time{}, err
+	}
+	return time.Now().Add(wait), nil
+}
+
+// advance asks the CA how the order stands and does what follows from it.
+func (r *Room) advance(ctx context.Context, j *job) (time.Duration, error) {
+	if j.cert.State == certfleet.Removed {
+		return 0, r.fail(ctx, j, failure{typ: "removed", msg: "the certificate was removed", final: true})
+	}
+	if done, err := r.ensureAccount(ctx, j); err != nil || !done {
+		return 0, err
+	}
+	if j.order.URL == "" {
+		return r.place(ctx, j)
+	}
+	ord, err := j.client.GetOrder(ctx, j.as, j.order.URL)
+	if err != nil {
+		return 0, r.orderGone(ctx, j, err)
+	}
+	j.order.CAStatus = ord.Status
+	switch ord.Status {
+	case statusPending:
+		return r.authorize(ctx, j, ord)
+	case statusReady:
+		return r.finalize(ctx, j, ord)
+	case statusProcessing:
+		return plan.Poll(j.now, j.order.DueAt, ord.RetryAfter), r.commit(ctx, j, nil)
+	case statusValid:
+		return r.download(ctx, j, ord)
+	case statusInvalid:
+		return 0, r.refused(ctx, j, ord)
+	}
+	return 0, fmt.Errorf("the CA says the order is %q, which RFC 8555 does not know", ord.Status)
+}
+
+// place sends new-order once. The intent is committed before, so that what was
+// lost in between is known and counted.
+func (r *Room) place(ctx context.Context, j *job) (time.Duration, error) {
+	until, reason, err := r.DB.PausedUntil(ctx, j.now, pauseAuthority(j.order.AuthorityID), pauseOrders(j.order.AccountID))
+	if err != nil {
+		return 0, err
+	}
+	if !until.IsZero() {
+		j.order.Problem, j.order.ProblemType, j.order.Advice = reason, "rateLimited", "wait: the CA named this time itself"
+		return until.Sub(j.now), r.commit(ctx, j, nil)
+	}
+	req, err := r.request(ctx, j)
+	if err != nil {
+		return 0, err
+	}
+	j.order.PlacingAt = j.now
+	if err := r.commit(ctx, j, nil); err != nil {
+		return 0, err
+	}
+	r.at("placing")
+	ord, err := j.client.NewOrder(ctx, j.as, req)
+	if err != nil && ord.URL == "" {
+		return 0, r.notPlaced(ctx, j, req, err)
+	}
+	r.at("placed")
+	j.order.URL, j.order.CAStatus, j.order.ExpiresAt = ord.URL, ord.Status, ord.Expires
+	j.order.State, j.order.Attempts = certfleet.OrderOpen, 0
+	if ord.Profile != "" {
+		j.order.Profile = ord.Profile
+	}
+	return 0, r.commit(ctx, j, func(tx *store.Tx) error {
+		return tx.Event(ctx, j.event("order.placed", "the CA has the order"))
+	})
+}
+
+func (r *Room) request(ctx context.Context, j *job) (acme.OrderRequest, error) {
+	req := acme.OrderRequest{Names: j.order.Names, Profile: j.policy.Spec.Profile}
+	if v := time.Duration(j.policy.Spec.Validity); v > 0 {
+		req.NotAfter = j.now.Add(v)
+	}
+	if j.order.Replaces != 0 {
+		v, err := r.DB.Version(ctx, j.order.Replaces)
+		if err != nil {
+			return req, err
+		}
+		req.Replaces = v.ARIID
+	}
+	dir, err := j.client.Directory(ctx)
+	if err != nil {
+		return req, err
+	}
+	if dir.RenewalInfo == "" {
+		req.Replaces = ""
+	}
+	if p := req.Profile; p != "" {
+		if _, ok := dir.Meta.Profiles[p]; !ok {
+			return req, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("the CA offers no profile %q", p), Advice: "choose one of the CA's profiles: certfleet authorities shows them"}
+		}
+	}
+	return req, nil
+}
+
+// notPlaced decides what a refused new-order means. A refusal of replaces is
+// answered by leaving it out, once.
+func (r *Room) notPlaced(ctx context.Context, j *job, req acme.OrderRequest, err error) error {
+	if req.Replaces != "" && refusesReplaces(err) {
+		j.order.Replaces, j.order.ReplacesNote = 0, "dropped: "+err.Error()
+		return r.commit(ctx, j, func(tx *store.Tx) error {
+			return tx.Event(ctx, j.event("order.replaces_dropped", "the CA refused replaces: "+err.Error()))
+		})
+	}
+	return err
+}
+
+func refusesReplaces(err error) bool {
+	p, ok := errors.AsType[*acme.Problem](err)
+	if !ok {
+		return false
+	}
+	switch p.Name() {
+	case "alreadyReplaced", "malformed", "unauthorized", "serverInternal":
+		return true
+	}
+	return p.Status == 404 || p.Status == 409
+}
+
+// orderGone ends an order that the CA no longer knows.
+func (r *Room) orderGone(ctx context.Context, j *job, err error) error {
+	p, ok := errors.AsType[*acme.Problem](err)
+	if ok && p.Status == 404 {
+		return r.fail(ctx, j, failure{typ: "expired", msg: "the CA no longer knows the order: " + p.Error(), advice: "wait: a new order follows"})
+	}
+	return err
+}
+
+func (j *job) event(kind, msg string) certfleet.Event {
+	return certfleet.Event{Kind: kind, Tenant: j.order.Tenant, CertificateID: j.order.CertificateID, OrderID: j.order.ID, VersionID: j.order.VersionID, Msg: msg}
+}
+
+func pauseAuthority(id int64) string   { return fmt.Sprintf("authority:%d", id) }
+func pauseOrders(account int64) string { return fmt.Sprintf("account:%d:new-order", account) }

@@ -1,0 +1,105 @@
+package work
+
+import (
+	"context"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// Steps of one order go on in one piece while the next is this near, for as
+// long as an order may keep a worker.
+const (
+	near  = 2 * time.Second
+	piece = 30 * time.Second
+	lease = 2 * time.Minute
+)
+
+// StepFunc does one step of a claimed order and says when the next is; zero
+// means that the order ended.
+type StepFunc func(ctx context.Context, o *certfleet.Order) (time.Time, error)
+
+// Orders is the work of stepping orders.
+func Orders(db *store.DB, owner string, step StepFunc) Kind {
+	return Kind{
+		Name: "orders",
+		Due: func(ctx context.Context, now time.Time, limit int) ([]int64, error) {
+			list, err := db.DueOrders(ctx, now, limit)
+			ids := make([]int64, len(list))
+			for i, o := range list {
+				ids[i] = o.ID
+			}
+			return ids, err
+		},
+		Do: func(ctx context.Context, id int64) error {
+			o, err := db.Order(ctx, id)
+			if err != nil {
+				return err
+			}
+			if o.Manual || !o.Live() || o.DueAt.After(time.Now()) {
+				return nil
+			}
+			return walk(ctx, db, owner, o, step, piece)
+		},
+		Say: func(ctx context.Context, id int64) string {
+			o, err := db.Order(ctx, id)
+			if err != nil {
+				return err.Error()
+			}
+			return "step the order of " + certfleet.SetKey(o.Names)
+		},
+	}
+}
+
+// StepOnce steps one order by request, whatever it is due; manual orders advance
+// only so.
+func StepOnce(ctx context.Context, db *store.DB, owner string, id int64, step StepFunc) error {
+	o, err := db.Order(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !o.Live() {
+		return &certfleet.Error{Kind: certfleet.Conflict, Msg: "the order has ended: " + string(o.State), Advice: "renew the certificate for a new order"}
+	}
+	return walk(ctx, db, owner, o, step, 0)
+}
+
+// walk claims the order, steps it while the next step is near, and gives it back
+// with its next due time.
+func walk(ctx context.Context, db *store.DB, owner string, o *certfleet.Order, step StepFunc, most time.Duration) error {
+	began := time.Now()
+	err := db.Tx(ctx, began, func(tx *store.Tx) error { return tx.ClaimOrder(ctx, o, owner, began.Add(lease)) })
+	if err != nil {
+		return err
+	}
+	for {
+		next, err := step(ctx, o)
+		if err != nil {
+			return giveBack(ctx, db, owner, o.ID, time.Now().Add(10*time.Second), err)
+		}
+		if next.IsZero() {
+			return nil
+		}
+		wait := time.Until(next)
+		if wait > near || time.Since(began) > most || Stopping(ctx) {
+			return giveBack(ctx, db, owner, o.ID, next, nil)
+		}
+		select {
+		case <-ctx.Done():
+			return giveBack(ctx, db, owner, o.ID, next, ctx.Err())
+		case <-time.After(wait):
+		}
+	}
+}
+
+// giveBack ends the claim in any case, even when the context has ended.
+func giveBack(ctx context.Context, db *store.DB, owner string, id int64, due time.Time, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err := db.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.ReleaseOrder(ctx, id, owner, due) })
+	if cause != nil {
+		return cause
+	}
+	return err
+}

@@ -1,0 +1,166 @@
+package work
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// look is how often the store is asked for work that another process has made.
+const look = time.Second
+
+// Drain works until nothing is due any more or ctx ends. What becomes due within
+// patience is waited for.
+func (w *Work) Drain(ctx context.Context, patience time.Duration) error {
+	for {
+		if err := w.drain(ctx); err != nil || ctx.Err() != nil {
+			return err
+		}
+		next, err := w.DB.NextDue(ctx)
+		if err != nil {
+			return err
+		}
+		wait := time.Until(next)
+		if next.IsZero() || wait > patience {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(max(wait, 50*time.Millisecond)):
+		}
+	}
+}
+
+func (w *Work) drain(ctx context.Context) error {
+	for ctx.Err() == nil {
+		n, err := w.Tick(ctx, time.Now(), 0)
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+// Run hands out due work until ctx ends, then lets what is in flight finish its
+// step within Grace.
+func (w *Work) Run(ctx context.Context) error {
+	wakes, stop := w.DB.Wakes()
+	defer stop()
+	// Calls in flight outlive ctx: they finish their step.
+	calls, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	slots := make(chan struct{}, w.workers())
+	freed := make(chan struct{}, 1)
+	var all sync.WaitGroup
+	defer w.finish(&all, cut)
+	for {
+		full := w.handOut(ctx, calls, slots, freed, &all)
+		timer := time.NewTimer(w.pause(ctx, full))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-wakes:
+		case <-freed:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// finish waits for what is in flight, and cuts it off when it takes too long.
+func (w *Work) finish(all *sync.WaitGroup, cut context.CancelFunc) {
+	done := make(chan struct{})
+	go func() { all.Wait(); close(done) }()
+	grace := w.Grace
+	if grace <= 0 {
+		grace = 20 * time.Second
+	}
+	select {
+	case <-done:
+	case <-time.After(grace):
+		cut()
+		<-done
+	}
+}
+
+// handOut starts due work while there are free workers; full means that there
+// may be more than it started.
+func (w *Work) handOut(ctx, calls context.Context, slots chan struct{}, freed chan struct{}, all *sync.WaitGroup) (full bool) {
+	for _, k := range w.Kinds {
+		free := cap(slots) - len(slots)
+		if free == 0 {
+			return true
+		}
+		ids, err := k.Due(ctx, time.Now(), free+w.count(k.Name))
+		if err != nil {
+			if ctx.Err() == nil {
+				w.Log.Warn("cannot find due work", "kind", k.Name, "err", err)
+			}
+			continue
+		}
+		for _, id := range ids {
+			j := job{k.Name, id}
+			if len(slots) == cap(slots) || ctx.Err() != nil {
+				return true
+			}
+			if !w.begin(j) {
+				continue
+			}
+			slots <- struct{}{}
+			all.Go(func() {
+				w.do(WithStop(calls, ctx), k, id)
+				w.end(j)
+				<-slots
+				select {
+				case freed <- struct{}{}:
+				default:
+				}
+			})
+		}
+	}
+	return false
+}
+
+// count is how many of a kind are running: they are still listed as due until
+// they are claimed.
+func (w *Work) count(kind string) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for j := range w.running {
+		if j.kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// pause is how long to sleep: until the next due time, at most until the next look.
+func (w *Work) pause(ctx context.Context, full bool) time.Duration {
+	if full {
+		return look
+	}
+	next, err := w.DB.NextDue(ctx)
+	if err != nil || next.IsZero() {
+		return look
+	}
+	return min(max(time.Until(next), 10*time.Millisecond), look)
+}
+
+type stopKey struct{}
+
+// WithStop lets work see that its process wants to end, without cutting off the
+// call that is in flight.
+func WithStop(calls, stop context.Context) context.Context {
+	return context.WithValue(calls, stopKey{}, stop)
+}
+
+// Stopping reports whether the process wants to end: finish the step and return.
+func Stopping(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return true
+	}
+	stop, ok := ctx.Value(stopKey{}).(context.Context)
+	return ok && stop.Err() != nil
+}
