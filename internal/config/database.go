@@ -22,8 +22,8 @@ func (d Database) Reference() bool {
 	return strings.HasPrefix(string(d), "env:") || strings.HasPrefix(string(d), "file:")
 }
 
-// Resolve follows a reference, and names the default for an empty setting.
-func (c *Config) Resolve() (Database, error) {
+// ResolveDatabase follows a reference, and names the default for an empty setting.
+func (c *Config) ResolveDatabase() (Database, error) {
 	switch {
 	case c.Database == "":
 		return c.DefaultDatabase(), nil

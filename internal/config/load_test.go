@@ -177,7 +177,7 @@ func TestAPasswordIsNeverPrinted(t *testing.T) {
 				t.Errorf("printed %s", out)
 			}
 		}
-		if d, err := c.Resolve(); err != nil || !strings.Contains(string(d), "hunter2") {
+		if d, err := c.ResolveDatabase(); err != nil || !strings.Contains(string(d), "hunter2") {
 			t.Errorf("the database itself has lost its password: %v", err)
 		}
 	}
@@ -198,12 +198,12 @@ func TestDatabaseFollowsAReference(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := c.Resolve(); err != nil || string(got) != want || len(c.Warnings) > 0 {
+		if got, err := c.ResolveDatabase(); err != nil || string(got) != want || len(c.Warnings) > 0 {
 			t.Errorf("%q: %q, want %q: %v, warnings %q", text, string(got), want, err, c.Warnings)
 		}
 	}
 	t.Setenv("SOME_DB", "mysql://x")
-	if _, err := (&Config{Database: "env:SOME_DB"}).Resolve(); certfleet.KindOf(err) != certfleet.Invalid {
+	if _, err := (&Config{Database: "env:SOME_DB"}).ResolveDatabase(); certfleet.KindOf(err) != certfleet.Invalid {
 		t.Errorf("a reference to nonsense: %v", err)
 	}
 }
