@@ -144,8 +144,8 @@ func (a *answer) problem() *Problem {
 	}
 	p.Status = a.status
 	p.Help, p.Location = link(a.header, a.url, "help"), a.location()
-	if a.header.Get("Retry-After") != "" {
-		p.RetryAfter = a.at.Add(a.retryAfter())
+	if wait := a.retryAfter(); wait > 0 {
+		p.RetryAfter = a.at.Add(wait)
 	}
 	return p
 }
