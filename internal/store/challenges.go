@@ -183,3 +183,8 @@ func (t *Tx) Strays(ctx context.Context, sample, client string, n int64) error {
 		t.now.Truncate(time.Hour).UnixMilli(), n, sample, client)
 	return err
 }
+
+// Challenge reads one challenge.
+func (q Q) Challenge(ctx context.Context, id int64) (*certfleet.StoredChallenge, error) {
+	return challenges.one(ctx, q, "WHERE id = $1", id)
+}
