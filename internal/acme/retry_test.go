@@ -13,7 +13,7 @@ import (
 )
 
 func TestRefusedNoncesAreRepeatedWithTheFreshOne(t *testing.T) {
-	k := start(t, pebble.Options{NonceReject: 30}, nil)
+	k := start(t, pebble.Options{NonceReject: 15}, nil)
 	acct := k.register(newKey(t))
 	for i := range 5 {
 		k.issue(acct, acme.OrderRequest{Names: names(t, fmt.Sprintf("n%d.example", i))}, certfleet.HTTP01)

@@ -84,7 +84,7 @@ func TestNoSecretIsRepeated(t *testing.T) {
 	encoded := base64.RawURLEncoding.EncodeToString(canary)
 	heard.add("binding's key", encoded)
 	var log bytes.Buffer
-	k := start(t, pebble.Options{EABRequired: true, EABKeys: map[string]string{"kid-1": encoded}, NonceReject: 20, Wrap: heard.wrap},
+	k := start(t, pebble.Options{EABRequired: true, EABKeys: map[string]string{"kid-1": encoded}, NonceReject: 12, Wrap: heard.wrap},
 		slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	ctx, key := t.Context(), newKey(t)
 	info, err := k.client.Register(ctx, key, acme.Registration{TermsAgreed: true, EAB: &acme.EAB{KeyID: "kid-1", HMAC: canary}})
