@@ -130,7 +130,9 @@ type Hit struct {
 // Search finds versions by serial, fingerprint, SPKI, ARI id, issuer or subject
 // and domains by part of their name. Every question is answered from an index.
 func (q Q) Search(ctx context.Context, tenant int64, what string, limit int) ([]Hit, error) {
-	what = strings.TrimSpace(what)
+	if what = strings.TrimSpace(what); what == "" {
+		return nil, nil
+	}
 	hex := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(what))
 	var out []Hit
 	for _, s := range []struct{ field, col, value string }{

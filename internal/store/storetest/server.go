@@ -51,7 +51,8 @@ func startServer() (*server, error) {
 	if err := s.makeDir(); err != nil {
 		return nil, err
 	}
-	initdb := s.command(exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), "-D", s.dir+"/data", "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C"))
+	initdb := s.command(exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), "-D", s.dir+"/data", "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C",
+		"--locale-provider=icu", "--icu-locale=en-US")) // sorts as servers in the field do, not by byte
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, out), os.RemoveAll(s.dir))
 	}

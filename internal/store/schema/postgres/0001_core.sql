@@ -117,7 +117,7 @@ CREATE INDEX domain_tenant ON domain (tenant_id, id);
 -- Every tail of a name that begins at a label or after a hyphen, so that a
 -- search for part of a name is a range in an index.
 CREATE TABLE name_part (
-  part TEXT NOT NULL,
+  part TEXT COLLATE "C" NOT NULL,
   domain_id BIGINT NOT NULL REFERENCES domain (id),
   PRIMARY KEY (part, domain_id)
 );
