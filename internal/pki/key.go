@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"slices"
 
 	"github.com/certfleet/certfleet"
 )
@@ -20,34 +21,42 @@ var oidPKCS5 = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05
 // ParseKey reads one private key: PKCS #8, PKCS #1 or SEC 1, as PEM (with
 // anything around it) or DER. Errors never repeat what was given.
 func ParseKey(b []byte) (crypto.Signer, error) {
+	keys, err := ParseKeys(b)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(keys) == 0:
+		return nil, invalid("give a text that contains -----BEGIN PRIVATE KEY-----, whole", nil, "the PEM text holds no private key")
+	case len(keys) > 1:
+		return nil, invalid("give one key at a time", nil, "the PEM text holds %d private keys", len(keys))
+	}
+	return keys[0], nil
+}
+
+// ParseKeys reads all private keys of a PEM text, each once; there may be none.
+func ParseKeys(b []byte) ([]crypto.Signer, error) {
 	if len(b) > maxInput {
 		return nil, invalid("give a file that holds one private key", nil, "key input of %d bytes is too large", len(b))
 	}
 	if !isPEM(b) {
-		return parseDERKey(b)
+		key, err := parseDERKey(b)
+		return []crypto.Signer{key}, err
 	}
-	var found crypto.Signer
+	var keys []crypto.Signer
 	rest := plainText(b)
 	for {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			break
+			return keys, nil
 		}
 		key, err := parseKeyBlock(block)
 		if err != nil {
 			return nil, err
 		}
-		if key != nil && found != nil && !same(key.Public(), found.Public()) {
-			return nil, invalid("give one key at a time", nil, "the PEM text holds more than one private key")
-		}
-		if key != nil {
-			found = key
+		if key != nil && !slices.ContainsFunc(keys, func(k crypto.Signer) bool { return same(k.Public(), key.Public()) }) {
+			keys = append(keys, key)
 		}
 	}
-	if found == nil {
-		return nil, invalid("give a text that contains -----BEGIN PRIVATE KEY-----, whole", nil, "the PEM text holds no private key")
-	}
-	return found, nil
 }
 
 func parseKeyBlock(b *pem.Block) (crypto.Signer, error) {

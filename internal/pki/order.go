@@ -14,22 +14,30 @@ func order(certs []*x509.Certificate) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain := []*x509.Certificate{leaf}
-	rest := without(certs, leaf)
-	for {
-		next := signerOf(chain[len(chain)-1], rest)
-		if next == nil {
-			break
+	chain := ChainOf(leaf, certs)
+	for _, c := range certs {
+		if index(chain, c) >= 0 {
+			continue
 		}
-		chain, rest = append(chain, next), without(rest, next)
-	}
-	for _, c := range rest {
 		if !related(c, certs) {
 			return nil, invalid("leave out the certificates that do not belong to the chain of "+nameOf(leaf), nil, "certificate %q does not belong to the chain of %q", nameOf(c), nameOf(leaf))
 		}
 		chain = append(chain, c)
 	}
 	return chain, nil
+}
+
+// ChainOf is the way from a leaf towards a root through certificates that may
+// hold others too. It is the leaf alone when its issuer is not among them.
+func ChainOf(leaf *x509.Certificate, among []*x509.Certificate) []*x509.Certificate {
+	chain, rest := []*x509.Certificate{leaf}, without(among, leaf)
+	for {
+		next := signerOf(chain[len(chain)-1], rest)
+		if next == nil || len(chain) == maxChain {
+			return chain
+		}
+		chain, rest = append(chain, next), without(rest, next)
+	}
 }
 
 // leafOf is the one certificate that is no CA, or the one that signed no other.
