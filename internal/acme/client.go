@@ -14,7 +14,7 @@ import (
 // Bounds of one exchange.
 const (
 	maxBody     = 1 << 20          // bytes of an answer; a chain is some 5 KB
-	maxBadNonce = 5                // repetitions after a refused nonce
+	maxBadNonce = 12               // repetitions after a refused nonce
 	maxWait     = 45 * time.Second // one request with its answer
 )
 

@@ -52,7 +52,9 @@ func receiptText(rc certfleet.Receipt) []byte {
 	return b
 }
 
-func receiptAAD(d *certfleet.Delivery) string { return fmt.Sprintf("receipt:%d:%d", d.VersionID, d.TargetID) }
+func receiptAAD(d *certfleet.Delivery) string {
+	return fmt.Sprintf("receipt:%d:%d", d.VersionID, d.TargetID)
+}
 
 // receiptBefore is the last receipt that the target gave for the certificate.
 // Without it a target works too, only less well, so its loss stops nothing.

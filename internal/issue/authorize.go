@@ -195,9 +195,7 @@ func (r *Room) present(ctx context.Context, j *job, work []*pending) error {
 		if !p.stored.PresentedAt.IsZero() {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, callTime)
-		state, err := p.solver.Present(ctx, p.challenge())
-		cancel()
+		state, err := r.presentOne(ctx, p)
 		if err != nil {
 			return fmt.Errorf("present %s for %s: %w", p.stored.Type, p.stored.Name, err)
 		}
@@ -213,6 +211,12 @@ func (r *Room) present(ctx context.Context, j *job, work []*pending) error {
 		}
 	}
 	return nil
+}
+
+func (r *Room) presentOne(ctx context.Context, p *pending) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	return p.solver.Present(ctx, p.challenge())
 }
 
 // solverAAD binds a solver's sealed state to its challenge.
@@ -231,7 +235,7 @@ func (r *Room) seen(ctx context.Context, j *job, work []*pending) (time.Duration
 		if err != nil {
 			return 0, err
 		}
-		ready, saw, err := w.Ready(ctx, p.challenge(), state)
+		ready, saw, err := r.look(ctx, w, p, state)
 		if ready {
 			continue
 		}
@@ -248,6 +252,12 @@ func (r *Room) seen(ctx context.Context, j *job, work []*pending) (time.Duration
 		return max(plan.Poll(time.Now(), p.stored.PresentedAt, 0), 250*time.Millisecond), nil
 	}
 	return 0, nil
+}
+
+func (r *Room) look(ctx context.Context, w certfleet.Waiter, p *pending, state []byte) (bool, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	return w.Ready(ctx, p.challenge(), state)
 }
 
 func (r *Room) solverState(ctx context.Context, c *certfleet.StoredChallenge) ([]byte, error) {

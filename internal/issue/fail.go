@@ -129,7 +129,7 @@ func (r *Room) giveUp(ctx context.Context, j *job) {
 // stumble decides what an error in the middle of a step means: the order ends
 // when the CA refused it for good, else the step is repeated later.
 func (r *Room) stumble(ctx context.Context, j *job, cause error) (time.Duration, error) {
-	if errors.Is(cause, store.ErrStale) || errors.Is(cause, context.Canceled) {
+	if errors.Is(cause, store.ErrStale) || ctx.Err() == context.Canceled {
 		return 0, cause
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)

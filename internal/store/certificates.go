@@ -198,7 +198,7 @@ type Cursor struct {
 // it, else by id.
 func (q Q) Certificates(ctx context.Context, f CertificateFilter) ([]certfleet.Certificate, Cursor, error) {
 	var w where
-	w.add("certificate.tenant_id = ?", orDefault(f.Tenant))
+	id := w.labels("certificate", "certificate.id", f.Labels)
 	order := ""
 	switch {
 	case !f.ExpiresBefore.IsZero():
@@ -211,7 +211,7 @@ func (q Q) Certificates(ctx context.Context, f CertificateFilter) ([]certfleet.C
 		w.add("certificate.due_at > 0 AND certificate.due_at <= ?", f.DueBefore.UnixMilli())
 	}
 	w.certificateState(f.State)
-	w.labels("certificate", "certificate.id", f.Labels)
+	w.tenant("certificate", f.Tenant, order != "" || len(f.Labels) > 0 || f.Policy != "" || f.Target != "")
 	if f.Policy != "" {
 		w.add("certificate.policy_id = (SELECT id FROM policy WHERE tenant_id = ? AND label = ?)", orDefault(f.Tenant), f.Policy)
 	}
@@ -224,10 +224,10 @@ func (q Q) Certificates(ctx context.Context, f CertificateFilter) ([]certfleet.C
 	if f.Profile != "" {
 		w.add("EXISTS (SELECT 1 FROM version v WHERE v.id = certificate.version_id AND v.profile = ?)", f.Profile)
 	}
-	w.after(order, "certificate.id", f.After)
-	sort := "certificate.id"
+	w.after(order, id, f.After)
+	sort := id
 	if order != "" {
-		sort = order + ", certificate.id"
+		sort = order + ", " + id
 	}
 	list, err := certificates.list(ctx, q, w.sql()+" ORDER BY "+sort+w.limit(f.Limit), w.args...)
 	if err != nil {

@@ -53,34 +53,42 @@ type AuthorizationFilter struct {
 	Limit     int
 }
 
-func (f AuthorizationFilter) where(id string) where {
+// where reads table from its newest row down and looks at each row's order;
+// CROSS keeps SQLite from going through all orders instead.
+func (f AuthorizationFilter) where(table string) where {
 	var w where
-	w.add("o.tenant_id = ?", orDefault(f.Tenant))
+	w.join("CROSS JOIN orders o")
+	w.add("o.id = " + table + ".order_id")
+	if table == "challenge" {
+		w.tenant(table, f.Tenant, f.OrderID != 0)
+	} else {
+		w.tenant("o", f.Tenant, true)
+	}
 	if f.AccountID != 0 {
 		w.add("o.account_id = ?", f.AccountID)
 	}
 	if f.OrderID != 0 {
-		w.add("o.id = ?", f.OrderID)
+		w.add(table+".order_id = ?", f.OrderID)
 	}
 	if f.After.ID != 0 {
-		w.add(id+" < ?", f.After.ID)
+		w.add(table+".id < ?", f.After.ID)
 	}
 	return w
 }
 
 // Authorizations lists one page, newest first.
 func (q Q) Authorizations(ctx context.Context, f AuthorizationFilter) ([]certfleet.Authorization, Cursor, error) {
-	w := f.where("authz.id")
+	w := f.where("authz")
 	if f.Status != "" {
 		w.add("authz.status = ?", f.Status)
 	}
-	list, err := authzs.list(ctx, q, "JOIN orders o ON o.id = authz.order_id "+w.sql()+" ORDER BY authz.id DESC"+w.limit(f.Limit), w.args...)
+	list, err := authzs.list(ctx, q, w.sql()+" ORDER BY authz.id DESC"+w.limit(f.Limit), w.args...)
 	return list, next(list, f.Limit, func(a *certfleet.Authorization) Cursor { return Cursor{0, a.ID} }), err
 }
 
 // Challenges lists one page, newest first. Status pending means not cleaned up yet.
 func (q Q) Challenges(ctx context.Context, f AuthorizationFilter) ([]certfleet.StoredChallenge, Cursor, error) {
-	w := f.where("challenge.id")
+	w := f.where("challenge")
 	switch f.Status {
 	case "":
 	case "pending":
@@ -88,7 +96,7 @@ func (q Q) Challenges(ctx context.Context, f AuthorizationFilter) ([]certfleet.S
 	default:
 		w.add("challenge.status = ?", f.Status)
 	}
-	list, err := challenges.list(ctx, q, "JOIN orders o ON o.id = challenge.order_id "+w.sql()+" ORDER BY challenge.id DESC"+w.limit(f.Limit), w.args...)
+	list, err := challenges.list(ctx, q, w.sql()+" ORDER BY challenge.id DESC"+w.limit(f.Limit), w.args...)
 	return list, next(list, f.Limit, func(c *certfleet.StoredChallenge) Cursor { return Cursor{0, c.ID} }), err
 }
 

@@ -55,10 +55,10 @@ func (q Q) TargetByLabel(ctx context.Context, tenant int64, label string) (*cert
 // Targets lists one page by id.
 func (q Q) Targets(ctx context.Context, tenant int64, labels certfleet.Labels, after Cursor, limit int) ([]certfleet.StoredTarget, Cursor, error) {
 	var w where
-	w.add("target.tenant_id = ?", orDefault(tenant))
-	w.labels("target", "target.id", labels)
-	w.after("", "target.id", after)
-	list, err := targets.list(ctx, q, w.sql()+" ORDER BY target.id"+w.limit(limit), w.args...)
+	id := w.labels("target", "target.id", labels)
+	w.tenant("target", tenant, len(labels) > 0)
+	w.after("", id, after)
+	list, err := targets.list(ctx, q, w.sql()+" ORDER BY "+id+w.limit(limit), w.args...)
 	return list, next(list, limit, func(g *certfleet.StoredTarget) Cursor { return Cursor{0, g.ID} }), err
 }
 
@@ -132,7 +132,7 @@ type DeliveryFilter struct {
 // Deliveries lists one page, newest first, with the targets' labels.
 func (q Q) Deliveries(ctx context.Context, f DeliveryFilter) ([]certfleet.Delivery, Cursor, error) {
 	var w where
-	w.add("delivery.tenant_id = ?", orDefault(f.Tenant))
+	w.tenant("delivery", f.Tenant, f.CertificateID != 0 || f.TargetID != 0 || f.VersionID != 0)
 	for _, c := range []struct {
 		col string
 		id  int64

@@ -81,14 +81,14 @@ type DomainFilter struct {
 // Domains lists one page by id.
 func (q Q) Domains(ctx context.Context, f DomainFilter) ([]certfleet.Domain, Cursor, error) {
 	var w where
-	w.add("domain.tenant_id = ?", orDefault(f.Tenant))
+	id := w.labels("domain", "domain.id", f.Labels)
+	w.tenant("domain", f.Tenant, f.Part != "" || len(f.Labels) > 0)
 	if f.Part != "" {
 		lo, hi := prefixRange(f.Part)
 		w.add("domain.id IN (SELECT domain_id FROM name_part WHERE part >= ? AND part < ?)", lo, hi)
 	}
-	w.labels("domain", "domain.id", f.Labels)
-	w.after("", "domain.id", f.After)
-	list, err := domains.list(ctx, q, w.sql()+" ORDER BY domain.id"+w.limit(f.Limit), w.args...)
+	w.after("", id, f.After)
+	list, err := domains.list(ctx, q, w.sql()+" ORDER BY "+id+w.limit(f.Limit), w.args...)
 	return list, next(list, f.Limit, func(d *certfleet.Domain) Cursor { return Cursor{0, d.ID} }), err
 }
 

@@ -61,7 +61,7 @@ type EventFilter struct {
 // Events lists one page, newest first.
 func (q Q) Events(ctx context.Context, f EventFilter) ([]certfleet.Event, Cursor, error) {
 	var w where
-	w.add("event.tenant_id = ?", orDefault(f.Tenant))
+	w.tenant("event", f.Tenant, f.CertificateID != 0)
 	if f.CertificateID != 0 {
 		w.add("event.certificate_id = ?", f.CertificateID)
 	}

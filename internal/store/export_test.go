@@ -23,3 +23,29 @@ func Clear(ctx context.Context, d *DB) error {
 
 // Raw is the writing connection.
 func (d *DB) Raw() *sql.DB { return d.w }
+
+// Asked is a query that was sent, with its arguments.
+type Asked struct {
+	SQL  string
+	Args []any
+}
+
+type recorder struct {
+	execer
+	asked *[]Asked
+}
+
+func (r recorder) QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+	*r.asked = append(*r.asked, Asked{q, args})
+	return r.execer.QueryContext(ctx, q, args...)
+}
+
+func (r recorder) QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row {
+	*r.asked = append(*r.asked, Asked{q, args})
+	return r.execer.QueryRowContext(ctx, q, args...)
+}
+
+// Recorded reads like d's Q and keeps what it asked.
+func (d *DB) Recorded(asked *[]Asked) Q {
+	return Q{x: recorder{d.r, asked}, pg: d.pg}
+}

@@ -15,30 +15,51 @@ const pageMost = 1000
 // where collects conditions and their arguments. A condition is written with ?
 // for its arguments; they become $1, $2 ... in the order of adding.
 type where struct {
+	joins []string
 	conds []string
 	args  []any
 }
 
-func (w *where) add(cond string, args ...any) {
+func (w *where) add(cond string, args ...any) { w.conds = append(w.conds, w.number(cond, args)) }
+
+func (w *where) number(text string, args []any) string {
 	for _, a := range args {
 		w.args = append(w.args, a)
-		cond = strings.Replace(cond, "?", fmt.Sprintf("$%d", len(w.args)), 1)
+		text = strings.Replace(text, "?", fmt.Sprintf("$%d", len(w.args)), 1)
 	}
-	w.conds = append(w.conds, cond)
+	return text
 }
 
+// sql is everything between FROM and ORDER BY; there is always a condition.
 func (w *where) sql() string {
-	if len(w.conds) == 0 {
-		return ""
-	}
-	return "WHERE " + strings.Join(w.conds, " AND ")
+	return strings.Join(w.joins, " ") + " WHERE " + strings.Join(w.conds, " AND ")
 }
 
-// labels wants every one of them; kind is our own word, never a stranger's.
-func (w *where) labels(kind, id string, l certfleet.Labels) {
-	for _, k := range slices.Sorted(maps.Keys(l)) {
-		w.add(id+" IN (SELECT object_id FROM label WHERE kind = '"+kind+"' AND k = ? AND v = ?)", k, l[k])
+// join adds a table to read beside the listed one.
+func (w *where) join(text string, args ...any) { w.joins = append(w.joins, w.number(text, args)) }
+
+// tenant keeps to one tenant's rows. Where something else narrows the list, or
+// orders it, the plus keeps the planner from walking all of the tenant's rows.
+func (w *where) tenant(table string, tenant int64, narrowed bool) {
+	plus := ""
+	if narrowed {
+		plus = "+"
 	}
+	w.add(plus+table+".tenant_id = ?", orDefault(tenant))
+}
+
+// labels wants every one of them; kind is our own word, never a stranger's. It
+// returns the column to order by: the labels lie in the order of their objects,
+// so that a page is a walk along one label.
+func (w *where) labels(kind, id string, l certfleet.Labels) string {
+	for i, k := range slices.Sorted(maps.Keys(l)) {
+		a := fmt.Sprintf("l%d", i)
+		w.join("JOIN label "+a+" ON "+a+".object_id = "+id+" AND "+a+".kind = '"+kind+"' AND "+a+".k = ? AND "+a+".v = ?", k, l[k])
+	}
+	if len(l) > 0 {
+		return "l0.object_id"
+	}
+	return id
 }
 
 // after continues behind a cursor; order is the sorting column or empty.

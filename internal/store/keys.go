@@ -87,7 +87,7 @@ type KeyFilter struct {
 // Keys lists one page by id.
 func (q Q) Keys(ctx context.Context, f KeyFilter) ([]certfleet.Key, Cursor, error) {
 	var w where
-	w.add("key.tenant_id = ?", orDefault(f.Tenant))
+	w.tenant("key", f.Tenant, f.CertificateID != 0)
 	if f.Use != "" {
 		w.add("key.kind = ?", f.Use)
 	}

@@ -115,7 +115,7 @@ type OrderFilter struct {
 // Orders lists one page, newest first.
 func (q Q) Orders(ctx context.Context, f OrderFilter) ([]certfleet.Order, Cursor, error) {
 	var w where
-	w.add("orders.tenant_id = ?", orDefault(f.Tenant))
+	w.tenant("orders", f.Tenant, f.CertificateID != 0 || f.AccountID != 0)
 	switch f.State {
 	case "":
 	case "live", "pending":

@@ -54,7 +54,7 @@ func (q Q) Gauges(ctx context.Context, now time.Time) (*Gauges, error) {
 		{&g.Certificates, "SELECT state, count(*) FROM certificate GROUP BY state"},
 		{&g.Orders, "SELECT CAST(lane AS TEXT), count(*) FROM orders WHERE state IN ('wanted', 'open') GROUP BY lane"},
 		{&g.Deliveries, "SELECT state, count(*) FROM delivery WHERE state <> 'superseded' GROUP BY state"},
-		{&g.Failures, "SELECT o.problem_type, count(*) FROM certificate c JOIN orders o ON o.id = (SELECT max(id) FROM orders WHERE certificate_id = c.id) WHERE c.failures > 0 GROUP BY o.problem_type"},
+		{&g.Failures, "SELECT o.problem_type, count(*) FROM certificate c JOIN orders o ON o.id = (SELECT max(id) FROM orders WHERE certificate_id = c.id) WHERE c.failures > 0 AND c.state <> 'removed' GROUP BY o.problem_type"},
 	} {
 		if *c.into, err = counts(q, ctx, c.sql); err != nil {
 			return nil, err

@@ -79,7 +79,7 @@ type VersionFilter struct {
 // Versions lists one page, newest first.
 func (q Q) Versions(ctx context.Context, f VersionFilter) ([]certfleet.Version, Cursor, error) {
 	var w where
-	w.add("version.tenant_id = ?", orDefault(f.Tenant))
+	w.tenant("version", f.Tenant, f.CertificateID != 0 || f.KeyID != 0)
 	if f.CertificateID != 0 {
 		w.add("version.certificate_id = ?", f.CertificateID)
 	}
@@ -165,7 +165,7 @@ func (q Q) searchNames(ctx context.Context, tenant int64, part string, limit int
 	var out []Hit
 	for _, d := range list {
 		h := Hit{Kind: "domain", ID: d.ID, Field: "name", Value: d.Name.String()}
-		certs, err := certificates.list(ctx, q, "JOIN certificate_name cn ON cn.certificate_id = certificate.id WHERE cn.domain_id = $1 ORDER BY certificate.id DESC LIMIT 1", d.ID)
+		certs, err := certificates.list(ctx, q, "JOIN certificate_name cn ON cn.certificate_id = certificate.id WHERE cn.domain_id = $1 ORDER BY cn.certificate_id DESC LIMIT 1", d.ID)
 		if err != nil {
 			return nil, err
 		}

@@ -102,7 +102,7 @@ func (w *Work) do(ctx context.Context, k Kind, id int64) {
 	}()
 	err := k.Do(ctx, id)
 	switch {
-	case err == nil, errors.Is(err, store.ErrStale), errors.Is(err, context.Canceled):
+	case err == nil, errors.Is(err, store.ErrStale), ctx.Err() != nil:
 	default:
 		w.Log.Warn("work failed", "kind", k.Name, "id", id, "err", err)
 	}

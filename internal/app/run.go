@@ -1,0 +1,162 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/solver/http01"
+	"github.com/certfleet/certfleet/internal/solver/tlsalpn01"
+	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/work"
+	"golang.org/x/sync/errgroup"
+)
+
+// Run listens and works until ctx ends, then finishes the steps in flight.
+func (a *App) Run(ctx context.Context) error {
+	ctx = store.WithActor(ctx, "node:"+a.Work.Owner)
+	listeners, err := a.listen(ctx)
+	if err != nil {
+		return err
+	}
+	if err := work.FreeDead(ctx, a.DB); err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	close(a.ready)
+	group, ctx := errgroup.WithContext(ctx)
+	if ln := listeners["api"]; ln != nil {
+		group.Go(func() error { return a.serveAPI(ctx, ln) })
+	}
+	a.solve(ctx, group, listeners)
+	group.Go(func() error { return a.Work.Run(ctx) })
+	return group.Wait()
+}
+
+// RunOnce does all due work without an API: it answers challenges on the
+// configured ports, and ends when nothing is due within patience.
+func (a *App) RunOnce(ctx context.Context, patience time.Duration) error {
+	ctx = store.WithActor(ctx, "node:"+a.Work.Owner)
+	listeners, err := a.listenFor(ctx, "http01", "tlsalpn01")
+	if err != nil {
+		return err
+	}
+	if err := work.FreeDead(ctx, a.DB); err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	solving, stop := context.WithCancel(ctx)
+	group, solving := errgroup.WithContext(solving)
+	a.solve(solving, group, listeners)
+	group.Go(func() error {
+		defer stop()
+		return a.Work.Drain(solving, patience)
+	})
+	return group.Wait()
+}
+
+// solve answers challenges where there are listeners for them.
+func (a *App) solve(ctx context.Context, group *errgroup.Group, listeners map[string]net.Listener) {
+	if ln := listeners["http01"]; ln != nil {
+		handler := &http01.Handler{Lookup: a.answer, Hit: a.hits.add, Trusted: a.Config.TrustedProxies, Log: a.Log}
+		group.Go(func() error { return serve(ctx, http01.NewServer(handler), ln) })
+	}
+	if ln := listeners["tlsalpn01"]; ln != nil {
+		group.Go(func() error { return tlsalpn01.Serve(ctx, ln, a.answerTLS, nil) })
+	}
+	group.Go(func() error { return a.hits.run(ctx, a.Log) })
+}
+
+// listen opens every listener that is configured.
+func (a *App) listen(ctx context.Context) (map[string]net.Listener, error) {
+	return a.listenFor(ctx, "api", "http01", "tlsalpn01")
+}
+
+func (a *App) listenFor(ctx context.Context, names ...string) (map[string]net.Listener, error) {
+	out := map[string]net.Listener{}
+	for _, name := range names {
+		addr := a.Address(name)
+		if addr == "" {
+			continue
+		}
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+		if err != nil {
+			return nil, errors.Join(portProblem(name, addr, err), closeAll(out))
+		}
+		out[name] = ln
+		a.mu.Lock()
+		a.listening[name] = ln.Addr().String()
+		a.mu.Unlock()
+	}
+	return out, nil
+}
+
+// Address is the configured address of a listener, empty when it is off.
+func (a *App) Address(name string) string {
+	l := a.Config.Listen
+	addr, ok := map[string]interface{ On() bool }{"api": l.API, "http01": l.HTTP01, "tlsalpn01": l.TLSALPN01}[name]
+	if !ok || !addr.On() {
+		return ""
+	}
+	return fmt.Sprint(addr)
+}
+
+func portProblem(name, addr string, err error) error {
+	return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("cannot listen on %s for %s", addr, name),
+		Advice: fmt.Sprintf("end the program that holds the port, or change listen.%s", name), Err: err}
+}
+
+func closeAll(listeners map[string]net.Listener) error {
+	var all error
+	for _, ln := range listeners {
+		all = errors.Join(all, ln.Close())
+	}
+	return all
+}
+
+// Addr is where a listener (api, http01, tlsalpn01) listens, once Ready.
+func (a *App) Addr(name string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.listening[name]
+}
+
+// Ready is closed when every listener is open.
+func (a *App) Ready() <-chan struct{} { return a.ready }
+
+// serve runs an HTTP server until ctx ends, then lets requests finish for a while.
+func serve(ctx context.Context, s *http.Server, ln net.Listener) error {
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ln) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := s.Shutdown(stop); err != nil {
+		s.Close()
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// serveAPI serves the API, over TLS unless the configuration says plain.
+func (a *App) serveAPI(ctx context.Context, ln net.Listener) error {
+	s := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10, BaseContext: func(net.Listener) context.Context { return ctx }}
+	if a.Config.TLS.Plain {
+		return serve(ctx, s, ln)
+	}
+	certs, err := a.apiCertificates()
+	if err != nil {
+		return err
+	}
+	s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get, NextProtos: []string{"h2", "http/1.1"}}
+	return serve(ctx, s, tls.NewListener(ln, s.TLSConfig))
+}

@@ -1,0 +1,98 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/solver/http01"
+	"github.com/certfleet/certfleet/internal/solver/tlsalpn01"
+)
+
+// solvers are what this node can solve challenges with.
+type solvers struct {
+	dns map[string]certfleet.Solver // by label
+}
+
+func (a *App) buildSolvers(more map[string]certfleet.Solver) (*solvers, error) {
+	s := &solvers{dns: map[string]certfleet.Solver{}}
+	maps.Copy(s.dns, more)
+	for _, section := range a.Config.Solvers {
+		if section.Type == "acmedns" {
+			solver, err := a.acmedns(section)
+			if err != nil {
+				return nil, errors.Join(err, s.close())
+			}
+			s.dns[section.Label] = solver
+			continue
+		}
+		solver, err := build(solverTypes, "solver", section, a.guard.Deps(a.Log))
+		if err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+		s.dns[section.Label] = solver
+	}
+	return s, nil
+}
+
+// find is the solver for a challenge type: http-01 and tls-alpn-01 are built in,
+// dns-01 is found by label, or is the only one there is.
+func (s *solvers) find(typ certfleet.ChallengeType, label string) (certfleet.Solver, error) {
+	switch typ {
+	case certfleet.HTTP01:
+		return &http01.Solver{}, nil
+	case certfleet.TLSALPN01:
+		return &tlsalpn01.Solver{}, nil
+	}
+	if solver, ok := s.dns[label]; ok {
+		return solver, nil
+	}
+	labels := slices.Sorted(maps.Keys(s.dns))
+	switch {
+	case len(labels) == 0:
+		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "no dns-01 solver is configured", Advice: "add one under solvers in the configuration, and reload"}
+	case label != "":
+		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("there is no solver %q", label), Advice: "use one of " + strings.Join(labels, ", ")}
+	case len(labels) > 1:
+		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "several dns-01 solvers are configured", Advice: "name one in the policy or on the domain: " + strings.Join(labels, ", ")}
+	}
+	return s.dns[labels[0]], nil
+}
+
+func (s *solvers) close() error {
+	var all error
+	for _, solver := range s.dns {
+		if c, ok := solver.(io.Closer); ok {
+			all = errors.Join(all, c.Close())
+		}
+	}
+	return all
+}
+
+// answer finds the key authorization for an http-01 token; any node that shares
+// the store answers.
+func (a *App) answer(ctx context.Context, token string) (string, bool, error) {
+	c, err := a.DB.ChallengeByToken(ctx, token)
+	return keyAuth(c, err)
+}
+
+// answerTLS finds the key authorization for a tls-alpn-01 handshake.
+func (a *App) answerTLS(ctx context.Context, name string) (string, bool, error) {
+	c, err := a.DB.ChallengeByName(ctx, name, certfleet.TLSALPN01)
+	return keyAuth(c, err)
+}
+
+func keyAuth(c *certfleet.StoredChallenge, err error) (string, bool, error) {
+	if certfleet.KindOf(err) == certfleet.NotFound {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	return c.KeyAuth, true, nil
+}
