@@ -1,0 +1,85 @@
+package client
+
+import (
+	"context"
+	"iter"
+)
+
+// Why says what holds for a name or label, and why.
+func (c *Client) Why(ctx context.Context, name string) (*Why, error) {
+	return do[Why](ctx, c, "GET", at("/v1/why", name), nil, nil)
+}
+
+// Search looks for names, serials, fingerprints and the like.
+func (c *Client) Search(ctx context.Context, q SearchQuery) ([]Hit, error) {
+	out, err := do[Hits](ctx, c, "GET", "/v1/search", q, nil)
+	if err != nil {
+		return nil, err
+	}
+	return out.Hits, nil
+}
+
+// Apply makes the fleet as it is declared. With dry it only says what would change.
+func (c *Client) Apply(ctx context.Context, f Fleet, dry bool) (*Applied, error) {
+	return do[Applied](ctx, c, "POST", "/v1/apply", ApplyQuery{DryRun: dry}, f)
+}
+
+// Tokens lists all tokens, without their secrets.
+func (c *Client) Tokens(ctx context.Context) ([]Token, error) {
+	p, err := page[Token](ctx, c, "/v1/tokens", nil)
+	return p.Items, err
+}
+
+// AddToken makes a token; its secret is in the answer, this once.
+func (c *Client) AddToken(ctx context.Context, n NewToken) (*TokenAnswer, error) {
+	return do[TokenAnswer](ctx, c, "POST", "/v1/tokens", nil, n)
+}
+
+// RevokeToken ends a token.
+func (c *Client) RevokeToken(ctx context.Context, label string) (*Token, error) {
+	return do[Token](ctx, c, "DELETE", at("/v1/tokens", label), nil, nil)
+}
+
+// Limits are the requests that were made to CAs, and what they told us to wait for.
+func (c *Client) Limits(ctx context.Context, q LimitsQuery) (*Limits, error) {
+	return do[Limits](ctx, c, "GET", "/v1/limits", q, nil)
+}
+
+// Jobs is what is worked on and what is due.
+func (c *Client) Jobs(ctx context.Context) (*Jobs, error) {
+	return do[Jobs](ctx, c, "GET", "/v1/jobs", nil, nil)
+}
+
+// Sweep runs one round of one kind of work.
+func (c *Client) Sweep(ctx context.Context, s Sweep) (*Swept, error) {
+	return do[Swept](ctx, c, "POST", "/v1/sweep", nil, s)
+}
+
+// Overview is the fleet in numbers.
+func (c *Client) Overview(ctx context.Context) (*Overview, error) {
+	return do[Overview](ctx, c, "GET", "/v1/overview", nil, nil)
+}
+
+// Release is the program that answers.
+func (c *Client) Release(ctx context.Context) (*Release, error) {
+	return do[Release](ctx, c, "GET", "/v1/version", nil, nil)
+}
+
+// Ready asks whether the server can work. It needs no token; a server that is
+// not ready answers an error.
+func (c *Client) Ready(ctx context.Context) (*Health, error) {
+	return do[Health](ctx, c, "GET", "/readyz", nil, nil)
+}
+
+// Events lists all events that the query fits, newest first, page by page.
+func (c *Client) Events(ctx context.Context, q EventQuery) iter.Seq2[Event, error] {
+	return pages(ctx, q.Cursor, func(ctx context.Context, cursor string) (Page[Event], error) {
+		q.Cursor = cursor
+		return c.EventsPage(ctx, q)
+	})
+}
+
+// EventsPage lists one page.
+func (c *Client) EventsPage(ctx context.Context, q EventQuery) (Page[Event], error) {
+	return page[Event](ctx, c, "/v1/events", q)
+}

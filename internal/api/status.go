@@ -1,0 +1,104 @@
+package api
+
+import "time"
+
+// LimitsQuery says since when requests are counted.
+type LimitsQuery struct {
+	Since string `query:"since" doc:"How far back, such as 7d; empty means 7d."`
+}
+
+// Limits are the requests that were made to CAs, and what they told us to wait for.
+type Limits struct {
+	Requests []RequestCount `json:"requests" nullable:"false"`
+	Pauses   []Pause        `json:"pauses" nullable:"false"`
+}
+
+// RequestCount is how many requests of a kind got a status on a day.
+type RequestCount struct {
+	Day       string `json:"day" doc:"YYYY-MM-DD, UTC."`
+	Authority string `json:"authority"`
+	Account   string `json:"account,omitempty"`
+	Kind      string `json:"kind"`
+	Status    int    `json:"status"`
+	N         int64  `json:"n"`
+}
+
+// Pause is something a CA told us to wait for.
+type Pause struct {
+	Key    string    `json:"key" doc:"What waits, such as account:3:new-order."`
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+}
+
+// Jobs is what is worked on and what is due.
+type Jobs struct {
+	Running []RunningJob  `json:"running" doc:"By the node that answers." nullable:"false"`
+	Due     []DueJobs     `json:"due" doc:"By kind of work." nullable:"false"`
+	Failing []Certificate `json:"failing" doc:"Certificates whose last order failed, the first hundred." nullable:"false"`
+	NextAt  time.Time     `json:"next_at,omitzero" doc:"The earliest moment at which anything is due."`
+}
+
+// RunningJob is one thing that is worked on now.
+type RunningJob struct {
+	Kind  string    `json:"kind"`
+	ID    int64     `json:"id"`
+	Since time.Time `json:"since"`
+}
+
+// DueJobs is how much of one kind of work is due now.
+type DueJobs struct {
+	Kind string   `json:"kind"`
+	N    int      `json:"n" doc:"How many, at most a thousand."`
+	Say  []string `json:"say,omitempty" doc:"The first few in words." nullable:"false"`
+}
+
+// Sweep asks for one round of one kind of work.
+type Sweep struct {
+	Kind   string `json:"kind" doc:"A kind of work, see /v1/jobs."`
+	Limit  int    `json:"limit,omitempty" minimum:"0" maximum:"1000" doc:"How many; 0 means 500."`
+	DryRun bool   `json:"dry_run,omitempty" doc:"Only say what would be done."`
+}
+
+// Swept is what came of a sweep.
+type Swept struct {
+	Kind string   `json:"kind"`
+	Did  int      `json:"did" doc:"How many were worked on, or would be."`
+	Say  []string `json:"say,omitempty" nullable:"false"`
+}
+
+// Release is the program that answers.
+type Release struct {
+	Release   string    `json:"release"`
+	Go        string    `json:"go"`
+	StartedAt time.Time `json:"started_at,omitzero"`
+	Database  string    `json:"database" enum:"sqlite,postgres"`
+	ReadOnly  bool      `json:"read_only,omitempty"`
+}
+
+// Health says whether a node can work.
+type Health struct {
+	Ready  bool          `json:"ready"`
+	Checks []HealthCheck `json:"checks" nullable:"false"`
+}
+
+// HealthCheck is one thing that must work.
+type HealthCheck struct {
+	Name    string `json:"name"`
+	OK      bool   `json:"ok"`
+	Problem string `json:"problem,omitempty"`
+	Advice  string `json:"advice,omitempty"`
+}
+
+// Overview is the fleet in numbers.
+type Overview struct {
+	Certificates map[string]int64 `json:"certificates" doc:"By state."`
+	Orders       map[string]int64 `json:"orders" doc:"Live ones, by lane."`
+	Deliveries   map[string]int64 `json:"deliveries" doc:"By state."`
+	Failures     map[string]int64 `json:"failures" doc:"Failing certificates, by kind of problem."`
+	Due          int64            `json:"due" doc:"Orders that open within a day."`
+	Overdue      int64            `json:"overdue" doc:"Due for more than an hour."`
+	Expiring     int64            `json:"expiring" doc:"Active, with less than three days left."`
+	Expired      int64            `json:"expired"`
+	OldestOpen   time.Time        `json:"oldest_open,omitzero" doc:"When the oldest delivery was made that has not arrived."`
+}
