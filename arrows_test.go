@@ -21,6 +21,7 @@ var arrows = map[string]string{
 	"cmd":              "internal/app internal/config internal/cli internal/demo internal/agent",
 	"client":           "internal/api",
 	"examples":         "client",
+	"dns":              "dns",
 	"bench":            "internal client",
 	"internal/app":     "internal",
 	"internal/agent":   "internal/probe internal/api internal/updater",
