@@ -19,13 +19,24 @@ func (r *Room) ensureAccount(ctx context.Context, j *job) (ready bool, err error
 	case certfleet.AccountDeactivated:
 		return false, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("account %q was deactivated", j.acct.Label), Advice: "make another account at this authority"}
 	case certfleet.AccountWanted:
-		if err := r.register(ctx, j.client, j.acct); err != nil {
+		if err := r.registerOnce(ctx, j); err != nil {
 			return false, r.accountProblem(ctx, j.acct, err)
 		}
 		return false, r.commit(ctx, j, nil)
 	}
 	j.as, err = r.identity(ctx, j.client, j.acct)
 	return err == nil, err
+}
+
+// registerOnce lets the first of many orders register their account; the others
+// find it done.
+func (r *Room) registerOnce(ctx context.Context, j *job) (err error) {
+	r.registering.Lock()
+	defer r.registering.Unlock()
+	if j.acct, err = r.DB.Account(ctx, j.acct.ID); err != nil {
+		return err
+	}
+	return r.register(ctx, j.client, j.acct)
 }
 
 // identity opens an account's key to sign with. A rollover that was begun and

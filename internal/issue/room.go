@@ -28,6 +28,8 @@ type Room struct {
 	// After is called at the named places of a step; tests crash there.
 	After func(place string)
 
+	registering sync.Mutex // one account is registered at a time
+
 	mu      sync.Mutex
 	clients map[int64]*acme.Client // by authority, guarded by mu
 }

@@ -2,6 +2,7 @@ package work
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -76,7 +77,7 @@ func walk(ctx context.Context, db *store.DB, owner string, o *certfleet.Order, s
 	for {
 		next, err := step(ctx, o)
 		if err != nil {
-			return giveBack(ctx, db, owner, o.ID, time.Now().Add(10*time.Second), err)
+			return giveBack(ctx, db, owner, o.ID, time.Now().Add(again(err)), err)
 		}
 		if next.IsZero() {
 			return nil
@@ -91,6 +92,15 @@ func walk(ctx context.Context, db *store.DB, owner string, o *certfleet.Order, s
 		case <-time.After(wait):
 		}
 	}
+}
+
+// again is how soon a step is repeated that could not say so itself: at once
+// when another was faster, else when the store may answer again.
+func again(err error) time.Duration {
+	if errors.Is(err, store.ErrStale) {
+		return 50 * time.Millisecond
+	}
+	return 10 * time.Second
 }
 
 // giveBack ends the claim in any case, even when the context has ended.
