@@ -162,11 +162,20 @@ func (d *DNS) change(rr dns.RR) {
 	switch rr.Header().Class {
 	case dns.ClassINET:
 		d.insert(rr)
-	case dns.ClassNONE:
+	case dns.ClassNONE: // this one record
 		gone := dns.Copy(rr)
 		gone.Header().Class = dns.ClassINET
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.records = slices.DeleteFunc(d.records, func(old dns.RR) bool { return dns.IsDuplicate(old, gone) })
+		d.remove(func(old dns.RR) bool { return dns.IsDuplicate(old, gone) })
+	case dns.ClassANY: // all of the type
+		h := rr.Header()
+		d.remove(func(old dns.RR) bool {
+			return strings.EqualFold(old.Header().Name, h.Name) && old.Header().Rrtype == h.Rrtype
+		})
 	}
+}
+
+func (d *DNS) remove(which func(dns.RR) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.records = slices.DeleteFunc(d.records, which)
 }
