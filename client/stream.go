@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -25,21 +26,37 @@ const maxLine = 1 << 20
 // one after the Cursor of the last event and nothing is lost.
 func (c *Client) Stream(ctx context.Context, q StreamQuery) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		watch := time.AfterFunc(silence, cancel)
-		defer watch.Stop()
-		res, err := c.send(ctx, "GET", "/v1/events/stream", q, nil, "text/event-stream")
-		if err != nil {
+		if err := c.stream(ctx, &q, func(e Event) bool { return yield(e, nil) }); err != nil {
 			yield(Event{}, err)
-			return
-		}
-		defer res.Body.Close()
-		err = readStream(res.Body, func() { watch.Reset(silence) }, func(e Event) bool { return yield(e, nil) })
-		if err != nil {
-			yield(Event{}, unanswered(c.base, err))
 		}
 	}
+}
+
+// errSilent ends a stream that says nothing any more.
+var errSilent = errors.New("the stream fell silent")
+
+// stream reads one stream and keeps q.After at what was seen last. It returns
+// without an error only when each says stop.
+func (c *Client) stream(ctx context.Context, q *StreamQuery, each func(Event) bool) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(silence, func() { cancel(errSilent) })
+	defer watch.Stop()
+	res, err := c.send(ctx, "GET", "/v1/events/stream", *q, nil, "text/event-stream")
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	err = readStream(res.Body, func(id string) {
+		watch.Reset(silence)
+		if id != "" {
+			q.After = id
+		}
+	}, each)
+	if errors.Is(context.Cause(ctx), errSilent) {
+		err = errSilent
+	}
+	return unanswered(c.base, err)
 }
 
 // Follow is Stream that begins again by itself when it breaks off, with growing
@@ -47,18 +64,13 @@ func (c *Client) Stream(ctx context.Context, q StreamQuery) iter.Seq2[Event, err
 func (c *Client) Follow(ctx context.Context, q StreamQuery) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
-			for e, err := range c.Stream(ctx, q) {
-				if err != nil && (ctx.Err() != nil || certfleet.KindOf(err) != certfleet.Unreachable) {
-					yield(Event{}, err)
-					return
-				}
-				if err != nil {
-					break
-				}
-				q.After, wait = e.Cursor, time.Second
-				if !yield(e, nil) {
-					return
-				}
+			err := c.stream(ctx, &q, func(e Event) bool { wait = time.Second; return yield(e, nil) })
+			if err == nil {
+				return
+			}
+			if ctx.Err() != nil || certfleet.KindOf(err) != certfleet.Unreachable {
+				yield(Event{}, err)
+				return
 			}
 			select {
 			case <-ctx.Done():
@@ -69,15 +81,19 @@ func (c *Client) Follow(ctx context.Context, q StreamQuery) iter.Seq2[Event, err
 	}
 }
 
-// readStream reads server-sent events; alive is called for every line, also for
-// those that say nothing. It ends without an error when each says stop.
-func readStream(r io.Reader, alive func(), each func(Event) bool) error {
+// readStream reads server-sent events; alive is called for every line, with the
+// id that it sets or nothing. It ends without an error when each says stop.
+func readStream(r io.Reader, alive func(id string), each func(Event) bool) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	var data strings.Builder
 	for lines.Scan() {
-		alive()
 		line := lines.Text()
+		id, _ := strings.CutPrefix(line, "id:")
+		if id == line {
+			id = ""
+		}
+		alive(strings.TrimSpace(id))
 		if rest, ok := strings.CutPrefix(line, "data:"); ok {
 			data.WriteString(strings.TrimPrefix(rest, " "))
 			continue

@@ -27,7 +27,7 @@ func (r *Room) bundle(ctx context.Context, d *certfleet.Delivery) (*certfleet.Bu
 	if err != nil {
 		return nil, err
 	}
-	pem, err := r.Keys.Open(ctx, key.Sealed, fmt.Sprintf("key:%d:%s", key.Tenant, key.SPKI))
+	pem, err := r.Keys.OpenPEM(ctx, key)
 	if err != nil {
 		return nil, err
 	}
