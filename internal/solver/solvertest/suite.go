@@ -126,6 +126,7 @@ func twoValues(t *testing.T, s *stage) {
 	stateA := s.present(t, a)
 	s.present(t, b)
 	s.present(t, b)
+	s.holds(t, a, true)
 	stateA2 := s.present(t, a)
 	s.holds(t, a, true)
 	s.holds(t, b, true)
