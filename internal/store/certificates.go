@@ -125,22 +125,65 @@ func (q Q) CertificatesOf(ctx context.Context, tenant int64, name certfleet.Name
 	if err != nil {
 		return nil, err
 	}
-	for i := range list {
-		if err := q.decorate(ctx, &list[i]); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
+	return list, q.decorateAll(ctx, list)
 }
 
 // decorate fills in what lies in other tables.
 func (q Q) decorate(ctx context.Context, c *certfleet.Certificate) error {
-	if err := q.x.QueryRowContext(ctx, "SELECT label FROM policy WHERE id = $1", c.PolicyID).Scan(&c.Policy); err != nil {
+	list := []certfleet.Certificate{*c}
+	err := q.decorateAll(ctx, list)
+	*c = list[0]
+	return err
+}
+
+// decorateAll fills a page with two questions, however long it is.
+func (q Q) decorateAll(ctx context.Context, list []certfleet.Certificate) error {
+	if len(list) == 0 {
+		return nil
+	}
+	at := make(map[int64]*certfleet.Certificate, len(list))
+	ids, policies := make([]any, len(list)), make([]any, len(list))
+	for i := range list {
+		at[list[i].ID], ids[i], policies[i] = &list[i], list[i].ID, list[i].PolicyID
+	}
+	err := q.pairs(ctx, "SELECT ct.certificate_id, t.label FROM certificate_target ct JOIN target t ON t.id = ct.target_id WHERE ct.certificate_id IN ("+marks(len(ids))+") ORDER BY t.label",
+		ids, func(id int64, label string) { at[id].Targets = append(at[id].Targets, label) })
+	if err != nil {
+		return err
+	}
+	labels := map[int64]string{}
+	err = q.pairs(ctx, "SELECT id, label FROM policy WHERE id IN ("+marks(len(policies))+")", policies, func(id int64, label string) { labels[id] = label })
+	for _, c := range at {
+		c.Policy = labels[c.PolicyID]
+	}
+	return err
+}
+
+// marks are the places of n arguments.
+func marks(n int) string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf("$%d", i+1)
+	}
+	return strings.Join(out, ", ")
+}
+
+// pairs hands on rows of an id and a text.
+func (q Q) pairs(ctx context.Context, query string, args []any, each func(int64, string)) error {
+	rows, err := q.x.QueryContext(ctx, query, args...)
+	if err != nil {
 		return explain(err, "")
 	}
-	var err error
-	c.Targets, err = q.strings(ctx, "SELECT t.label FROM certificate_target ct JOIN target t ON t.id = ct.target_id WHERE ct.certificate_id = $1 ORDER BY t.label", c.ID)
-	return err
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var s string
+		if err := rows.Scan(&id, &s); err != nil {
+			return err
+		}
+		each(id, s)
+	}
+	return explain(rows.Err(), "")
 }
 
 // strings lists one text column.
@@ -197,7 +240,7 @@ type Cursor struct {
 // Certificates lists one page, ordered by due time or expiry when filtered by
 // it, else by id.
 func (q Q) Certificates(ctx context.Context, f CertificateFilter) ([]certfleet.Certificate, Cursor, error) {
-	var w where
+	w := where{pg: q.pg}
 	id := w.labels("certificate", "certificate.id", f.Labels)
 	order := ""
 	switch {
@@ -225,6 +268,9 @@ func (q Q) Certificates(ctx context.Context, f CertificateFilter) ([]certfleet.C
 		w.add("EXISTS (SELECT 1 FROM version v WHERE v.id = certificate.version_id AND v.profile = ?)", f.Profile)
 	}
 	w.after(order, id, f.After)
+	if order == "" {
+		w.beyond("certificate.id", f.After)
+	}
 	sort := id
 	if order != "" {
 		sort = order + ", " + id
@@ -233,10 +279,8 @@ func (q Q) Certificates(ctx context.Context, f CertificateFilter) ([]certfleet.C
 	if err != nil {
 		return nil, Cursor{}, err
 	}
-	for i := range list {
-		if err := q.decorate(ctx, &list[i]); err != nil {
-			return nil, Cursor{}, err
-		}
+	if err := q.decorateAll(ctx, list); err != nil {
+		return nil, Cursor{}, err
 	}
 	return list, next(list, f.Limit, func(c *certfleet.Certificate) Cursor {
 		switch order {

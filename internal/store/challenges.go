@@ -55,8 +55,8 @@ type AuthorizationFilter struct {
 
 // where reads table from its newest row down and looks at each row's order;
 // CROSS keeps SQLite from going through all orders instead.
-func (f AuthorizationFilter) where(table string) where {
-	var w where
+func (f AuthorizationFilter) where(q Q, table string) where {
+	w := where{pg: q.pg}
 	w.join("CROSS JOIN orders o")
 	w.add("o.id = " + table + ".order_id")
 	if table == "challenge" {
@@ -78,7 +78,7 @@ func (f AuthorizationFilter) where(table string) where {
 
 // Authorizations lists one page, newest first.
 func (q Q) Authorizations(ctx context.Context, f AuthorizationFilter) ([]certfleet.Authorization, Cursor, error) {
-	w := f.where("authz")
+	w := f.where(q, "authz")
 	if f.Status != "" {
 		w.add("authz.status = ?", f.Status)
 	}
@@ -88,7 +88,7 @@ func (q Q) Authorizations(ctx context.Context, f AuthorizationFilter) ([]certfle
 
 // Challenges lists one page, newest first. Status pending means not cleaned up yet.
 func (q Q) Challenges(ctx context.Context, f AuthorizationFilter) ([]certfleet.StoredChallenge, Cursor, error) {
-	w := f.where("challenge")
+	w := f.where(q, "challenge")
 	switch f.Status {
 	case "":
 	case "pending":
@@ -144,9 +144,11 @@ func (t *Tx) ChallengeStatus(ctx context.Context, id int64, status string) error
 	return err
 }
 
-// CleanLater makes all challenges of an ended order due for cleaning up.
+// CleanLater makes all challenges of an ended order due for cleaning up. Those
+// that only our own rows make visible are gone with this write.
 func (t *Tx) CleanLater(ctx context.Context, order int64) error {
-	_, err := t.change(ctx, "UPDATE challenge SET clean_due_at = $1 WHERE order_id = $2 AND cleaned_at = 0", t.now.UnixMilli(), order)
+	_, err := t.change(ctx, `UPDATE challenge SET clean_due_at = CASE type WHEN 'dns-01' THEN CAST($1 AS BIGINT) ELSE 0 END, cleaned_at = CASE type WHEN 'dns-01' THEN 0 ELSE CAST($1 AS BIGINT) END
+		WHERE order_id = $2 AND cleaned_at = 0`, t.now.UnixMilli(), order)
 	return err
 }
 

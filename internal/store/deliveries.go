@@ -54,10 +54,11 @@ func (q Q) TargetByLabel(ctx context.Context, tenant int64, label string) (*cert
 
 // Targets lists one page by id.
 func (q Q) Targets(ctx context.Context, tenant int64, labels certfleet.Labels, after Cursor, limit int) ([]certfleet.StoredTarget, Cursor, error) {
-	var w where
+	w := where{pg: q.pg}
 	id := w.labels("target", "target.id", labels)
 	w.tenant("target", tenant, len(labels) > 0)
 	w.after("", id, after)
+	w.beyond("target.id", after)
 	list, err := targets.list(ctx, q, w.sql()+" ORDER BY "+id+w.limit(limit), w.args...)
 	return list, next(list, limit, func(g *certfleet.StoredTarget) Cursor { return Cursor{0, g.ID} }), err
 }
@@ -131,7 +132,7 @@ type DeliveryFilter struct {
 
 // Deliveries lists one page, newest first, with the targets' labels.
 func (q Q) Deliveries(ctx context.Context, f DeliveryFilter) ([]certfleet.Delivery, Cursor, error) {
-	var w where
+	w := where{pg: q.pg}
 	w.tenant("delivery", f.Tenant, f.CertificateID != 0 || f.TargetID != 0 || f.VersionID != 0)
 	for _, c := range []struct {
 		col string
@@ -155,14 +156,24 @@ func (q Q) Deliveries(ctx context.Context, f DeliveryFilter) ([]certfleet.Delive
 	if err != nil {
 		return nil, Cursor{}, err
 	}
-	for i := range list {
-		g, err := q.Target(ctx, list[i].TargetID)
-		if err != nil {
-			return nil, Cursor{}, err
-		}
-		list[i].Target = g.Label
+	return list, next(list, f.Limit, func(d *certfleet.Delivery) Cursor { return Cursor{0, d.ID} }), q.nameTargets(ctx, list)
+}
+
+// nameTargets fills in the labels of a page's targets.
+func (q Q) nameTargets(ctx context.Context, list []certfleet.Delivery) error {
+	if len(list) == 0 {
+		return nil
 	}
-	return list, next(list, f.Limit, func(d *certfleet.Delivery) Cursor { return Cursor{0, d.ID} }), nil
+	ids := make([]any, len(list))
+	for i := range list {
+		ids[i] = list[i].TargetID
+	}
+	labels := map[int64]string{}
+	err := q.pairs(ctx, "SELECT id, label FROM target WHERE id IN ("+marks(len(ids))+")", ids, func(id int64, label string) { labels[id] = label })
+	for i := range list {
+		list[i].Target = labels[list[i].TargetID]
+	}
+	return err
 }
 
 var sightings = table[certfleet.Sighting]{"sighting", "sighting", func(s *certfleet.Sighting) []field {

@@ -80,7 +80,7 @@ type DomainFilter struct {
 
 // Domains lists one page by id.
 func (q Q) Domains(ctx context.Context, f DomainFilter) ([]certfleet.Domain, Cursor, error) {
-	var w where
+	w := where{pg: q.pg}
 	id := w.labels("domain", "domain.id", f.Labels)
 	w.tenant("domain", f.Tenant, f.Part != "" || len(f.Labels) > 0)
 	if f.Part != "" {
@@ -88,6 +88,7 @@ func (q Q) Domains(ctx context.Context, f DomainFilter) ([]certfleet.Domain, Cur
 		w.add("domain.id IN (SELECT domain_id FROM name_part WHERE part >= ? AND part < ?)", lo, hi)
 	}
 	w.after("", id, f.After)
+	w.beyond("domain.id", f.After)
 	list, err := domains.list(ctx, q, w.sql()+" ORDER BY "+id+w.limit(f.Limit), w.args...)
 	return list, next(list, f.Limit, func(d *certfleet.Domain) Cursor { return Cursor{0, d.ID} }), err
 }

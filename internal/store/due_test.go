@@ -87,7 +87,7 @@ func TestDueListsStopAtNow(t *testing.T) {
 			}
 			return tx.WantDeliveries(ctx, &f.version)
 		})
-		ch := f.addChallenge(t, db, certfleet.HTTP01, "tok")
+		ch := f.addChallenge(t, db, certfleet.DNS01, "tok")
 		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.CleanLater(ctx, f.order.ID) })
 		count := func(at time.Time) string {
 			certs, e1 := db.DueCertificates(ctx, at, 10)

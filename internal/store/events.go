@@ -60,7 +60,7 @@ type EventFilter struct {
 
 // Events lists one page, newest first.
 func (q Q) Events(ctx context.Context, f EventFilter) ([]certfleet.Event, Cursor, error) {
-	var w where
+	w := where{pg: q.pg}
 	w.tenant("event", f.Tenant, f.CertificateID != 0)
 	if f.CertificateID != 0 {
 		w.add("event.certificate_id = ?", f.CertificateID)

@@ -15,6 +15,7 @@ const pageMost = 1000
 // where collects conditions and their arguments. A condition is written with ?
 // for its arguments; they become $1, $2 ... in the order of adding.
 type where struct {
+	pg    bool
 	joins []string
 	conds []string
 	args  []any
@@ -39,10 +40,11 @@ func (w *where) sql() string {
 func (w *where) join(text string, args ...any) { w.joins = append(w.joins, w.number(text, args)) }
 
 // tenant keeps to one tenant's rows. Where something else narrows the list, or
-// orders it, the plus keeps the planner from walking all of the tenant's rows.
+// orders it, the plus keeps SQLite's planner from walking all of the tenant's
+// rows; PostgreSQL knows better, from its statistics.
 func (w *where) tenant(table string, tenant int64, narrowed bool) {
 	plus := ""
-	if narrowed {
+	if narrowed && !w.pg {
 		plus = "+"
 	}
 	w.add(plus+table+".tenant_id = ?", orDefault(tenant))
@@ -56,10 +58,10 @@ func (w *where) labels(kind, id string, l certfleet.Labels) string {
 		a := fmt.Sprintf("l%d", i)
 		w.join("JOIN label "+a+" ON "+a+".object_id = "+id+" AND "+a+".kind = '"+kind+"' AND "+a+".k = ? AND "+a+".v = ?", k, l[k])
 	}
-	if len(l) > 0 {
-		return "l0.object_id"
+	if len(l) == 0 {
+		return id
 	}
-	return id
+	return "l0.object_id"
 }
 
 // after continues behind a cursor; order is the sorting column or empty.
@@ -70,6 +72,14 @@ func (w *where) after(order, id string, c Cursor) {
 		w.add(id+" > ?", c.ID)
 	default:
 		w.add("("+order+", "+id+") > (?, ?)", c.At, c.ID)
+	}
+}
+
+// beyond repeats the cursor on the listed table itself, where a label orders the
+// page: PostgreSQL merges both and would read it from its first row.
+func (w *where) beyond(id string, c Cursor) {
+	if len(w.joins) > 0 && c.ID > 0 {
+		w.add(id+" > ?", c.ID)
 	}
 }
 

@@ -86,7 +86,7 @@ type KeyFilter struct {
 
 // Keys lists one page by id.
 func (q Q) Keys(ctx context.Context, f KeyFilter) ([]certfleet.Key, Cursor, error) {
-	var w where
+	w := where{pg: q.pg}
 	w.tenant("key", f.Tenant, f.CertificateID != 0)
 	if f.Use != "" {
 		w.add("key.kind = ?", f.Use)

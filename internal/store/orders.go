@@ -93,12 +93,12 @@ func (t *Tx) FreeOwner(ctx context.Context, owner string) error {
 // NextDue is the earliest moment at which anything is due, zero for never.
 func (q Q) NextDue(ctx context.Context) (time.Time, error) {
 	n, err := q.number(ctx, `SELECT coalesce(min(at), 0) FROM (
-		SELECT min(due_at) AS at FROM certificate WHERE due_at > 0
+		SELECT (SELECT due_at FROM certificate WHERE due_at > 0 ORDER BY due_at, id LIMIT 1) AS at
 		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM orders WHERE state IN ('wanted', 'open') AND manual = 0
-		UNION ALL SELECT min(due_at) FROM delivery WHERE due_at > 0 AND lease_until = 0
+		UNION ALL SELECT (SELECT due_at FROM delivery WHERE due_at > 0 AND lease_until = 0 ORDER BY due_at, id LIMIT 1)
 		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM delivery WHERE lease_until > 0 AND due_at > 0
-		UNION ALL SELECT min(ari_poll_at) FROM version WHERE ari_poll_at > 0
-		UNION ALL SELECT min(clean_due_at) FROM challenge WHERE clean_due_at > 0) AS d WHERE at IS NOT NULL`)
+		UNION ALL SELECT (SELECT ari_poll_at FROM version WHERE ari_poll_at > 0 ORDER BY ari_poll_at, id LIMIT 1)
+		UNION ALL SELECT (SELECT clean_due_at FROM challenge WHERE clean_due_at > 0 ORDER BY clean_due_at LIMIT 1)) AS d WHERE at IS NOT NULL`)
 	return certfleet.FromMillis(n), err
 }
 
@@ -114,7 +114,7 @@ type OrderFilter struct {
 
 // Orders lists one page, newest first.
 func (q Q) Orders(ctx context.Context, f OrderFilter) ([]certfleet.Order, Cursor, error) {
-	var w where
+	w := where{pg: q.pg}
 	w.tenant("orders", f.Tenant, f.CertificateID != 0 || f.AccountID != 0)
 	switch f.State {
 	case "":

@@ -34,6 +34,10 @@ type DB struct {
 	readOnly bool
 	mu       sync.Mutex
 	wakes    []chan struct{} // guarded by mu
+
+	counting   sync.Mutex // guards the two below
+	counted    *Gauges
+	countAgain time.Time
 }
 
 // Options for Open.

@@ -78,7 +78,7 @@ type VersionFilter struct {
 
 // Versions lists one page, newest first.
 func (q Q) Versions(ctx context.Context, f VersionFilter) ([]certfleet.Version, Cursor, error) {
-	var w where
+	w := where{pg: q.pg}
 	w.tenant("version", f.Tenant, f.CertificateID != 0 || f.KeyID != 0)
 	if f.CertificateID != 0 {
 		w.add("version.certificate_id = ?", f.CertificateID)

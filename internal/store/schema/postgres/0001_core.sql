@@ -146,7 +146,7 @@ CREATE TABLE certificate (
 );
 CREATE INDEX certificate_due ON certificate (due_at, id) WHERE due_at > 0;
 CREATE INDEX certificate_expiry ON certificate (not_after, id, state) WHERE not_after > 0 AND state <> 'removed';
-CREATE INDEX certificate_state ON certificate (tenant_id, state, id);
+CREATE INDEX certificate_state ON certificate (state, tenant_id, id);
 CREATE INDEX certificate_tenant ON certificate (tenant_id, id);
 CREATE INDEX certificate_kept ON certificate (tenant_id, id) WHERE state <> 'removed';
 CREATE INDEX certificate_none ON certificate (tenant_id, id) WHERE version_id IS NULL AND state <> 'removed';
@@ -396,7 +396,7 @@ CREATE INDEX delivery_certificate ON delivery (certificate_id, id);
 CREATE INDEX delivery_target ON delivery (target_id, id);
 CREATE INDEX delivery_open ON delivery (created_at) WHERE state IN ('due', 'sent', 'failed');
 CREATE INDEX delivery_open_tenant ON delivery (tenant_id, id) WHERE state IN ('due', 'sent', 'failed');
-CREATE INDEX delivery_state ON delivery (tenant_id, state, id);
+CREATE INDEX delivery_state ON delivery (state, tenant_id, id);
 CREATE INDEX delivery_tenant ON delivery (tenant_id, id);
 CREATE INDEX delivery_receipt ON delivery (certificate_id, target_id, version_id);
 

@@ -1,0 +1,238 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/store/storetest"
+)
+
+// small tables never grow with the fleet; a scan of them is no harm.
+var small = regexp.MustCompile(`^(authority|account|policy|data_key|tenant|token|setting|pause|stray|exchange_count|d|\(|CONSTANT|SUBQUERY|[0-9])`)
+
+// partial indexes hold only what is open, held or due, so that walking one in
+// order is not a walk over the fleet.
+var partial = regexp.MustCompile(`USING (COVERING )?INDEX (orders_due|orders_live|orders_leased|orders_open|delivery_open|delivery_due|delivery_leased|version_ari_poll|challenge_clean|event_xact|certificate_due|certificate_failing)\b`)
+
+// walked tables are read from their newest row down until the page is full.
+var walked = regexp.MustCompile(`^SCAN authz$`)
+
+// bounded answers may be sorted: a version has no more deliveries than there are
+// targets, an order no more authorizations than names.
+var bounded = regexp.MustCompile(`delivery\.version_id = \$|authz\.order_id = \$|ORDER BY CASE`)
+
+// asks are the questions that the sweep, the lists, the search and the metrics put.
+func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
+	t.Helper()
+	ctx := t.Context()
+	n := name(t, "shop.example.com")
+	web := certfleet.Labels{"team": "web"}
+	c := store.Cursor{At: 5, ID: 5}
+	out := map[string][]store.Asked{}
+	for what, ask := range map[string]func(q store.Q) error{
+		"due certificates": func(q store.Q) error { _, err := q.DueCertificates(ctx, now, 500); return err },
+		"due orders":       func(q store.Q) error { _, err := q.DueOrders(ctx, now, 500); return err },
+		"due deliveries":   func(q store.Q) error { _, err := q.DueDeliveries(ctx, now, 500); return err },
+		"due siblings": func(q store.Q) error {
+			_, err := q.DueSiblings(ctx, &certfleet.Delivery{ID: 1, TargetID: 1}, now, 500)
+			return err
+		},
+		"due polls":    func(q store.Q) error { _, err := q.DuePolls(ctx, now, 500); return err },
+		"due cleanups": func(q store.Q) error { _, err := q.DueCleanups(ctx, now, 500); return err },
+		"next due":     func(q store.Q) error { _, err := q.NextDue(ctx); return err },
+		"owners":       func(q store.Q) error { _, err := q.Owners(ctx); return err },
+		"live order":   func(q store.Q) error { _, err := q.LiveOrder(ctx, 1, certfleet.SlotECDSA); return ignore(err) },
+		"last order":   func(q store.Q) error { _, err := q.LastOrder(ctx, 1); return ignore(err) },
+		"last receipt": func(q store.Q) error { _, err := q.LastReceipt(ctx, 1, 1); return ignore(err) },
+		"lookups by a key": func(q store.Q) error {
+			for _, err := range []error{
+				second(q.CertificateByLabel(ctx, 1, "x")), second(q.Domain(ctx, 1, n)), second(q.VersionByFingerprint(ctx, 1, "aa")),
+				second(q.KeyBySPKI(ctx, 1, "aa")), second(q.SlotsOf(ctx, 1, n)), second(q.ChainsOf(ctx, 1)), second(q.CertificatesOf(ctx, 1, n)),
+				second(q.ChallengeByToken(ctx, "t")), second(q.ChallengeByName(ctx, "n", certfleet.DNS01)), second(q.AuthorizationsOf(ctx, 1)),
+				second(q.ChallengesOf(ctx, 1)), second(q.ExchangesOf(ctx, 1, 10)), second(q.Sightings(ctx, 1)), second(q.TargetsOf(ctx, 1)),
+				second(q.KeyOpenings(ctx, 1, 10)), second(q.TargetByLabel(ctx, 1, "x")),
+			} {
+				if ignore(err) != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"events after": func(q store.Q) error { _, err := q.EventsAfter(ctx, 1, store.EventCursor{ID: 5}, 100); return err },
+		"last event":   func(q store.Q) error { _, err := q.LastEvent(ctx); return err },
+		"search":       func(q store.Q) error { _, err := q.Search(ctx, 1, "shop", 100); return err },
+		"gauges":       func(q store.Q) error { _, err := q.Gauges(ctx, now); return err },
+		"certificates": func(q store.Q) error {
+			for _, f := range []store.CertificateFilter{{}, {After: c}, {State: "all"}, {State: "paused"}, {State: "failing"}, {State: "due"}, {State: "none"}, {DueBefore: now, After: c},
+				{ExpiresBefore: now}, {Labels: web}, {Labels: web, After: c}, {Policy: "p"}, {Target: "t"}} {
+				if err := last(q.Certificates(ctx, f)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"domains": func(q store.Q) error {
+			for _, f := range []store.DomainFilter{{}, {After: c}, {Part: "sh"}, {Labels: web}} {
+				if err := last(q.Domains(ctx, f)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"orders": func(q store.Q) error {
+			for _, f := range []store.OrderFilter{{}, {After: c}, {State: "live"}, {State: "failed"}, {CertificateID: 1}, {AccountID: 1}} {
+				if err := last(q.Orders(ctx, f)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"versions": func(q store.Q) error {
+			for _, f := range []store.VersionFilter{{}, {After: c}, {CertificateID: 1}, {KeyID: 1}} {
+				if err := last(q.Versions(ctx, f)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"deliveries": func(q store.Q) error {
+			for _, f := range []store.DeliveryFilter{{}, {After: c}, {State: "open"}, {State: "served"}, {CertificateID: 1}, {TargetID: 1}, {VersionID: 1}} {
+				if err := last(q.Deliveries(ctx, f)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"challenges": func(q store.Q) error {
+			for _, f := range []store.AuthorizationFilter{{}, {After: c}, {Status: "pending"}, {OrderID: 1}} {
+				if err := last(q.Challenges(ctx, f)); err != nil {
+					return err
+				}
+				if err := last(q.Authorizations(ctx, f)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"events": func(q store.Q) error {
+			for _, f := range []store.EventFilter{{}, {After: c}, {CertificateID: 1}, {Kind: "k"}, {Since: now}} {
+				if err := last(q.Events(ctx, f)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"keys": func(q store.Q) error {
+			for _, f := range []store.KeyFilter{{}, {After: c}, {Use: "account"}, {CertificateID: 1}} {
+				if err := last(q.Keys(ctx, f)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"targets": func(q store.Q) error { return last(q.Targets(ctx, 1, web, c, 10)) },
+	} {
+		var asked []store.Asked
+		if err := ask(db.Recorded(&asked)); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		out[what] = asked
+	}
+	return out
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func last[T any](_ []T, _ store.Cursor, err error) error { return err }
+
+// ignore lets a lookup find nothing: it has put its question all the same.
+func ignore(err error) error {
+	if certfleet.KindOf(err) == certfleet.NotFound {
+		return nil
+	}
+	return err
+}
+
+func TestNoQuestionScansTheFleetOnSQLite(t *testing.T) {
+	db := storetest.SQLite(t)
+	newFleet(t, db)
+	for what, list := range asks(t, db) {
+		for _, a := range list {
+			for _, line := range planOf(t, db.Raw(), "EXPLAIN QUERY PLAN "+a.SQL, a.Args, 4) {
+				scans := strings.HasPrefix(line, "SCAN ") && !small.MatchString(line[len("SCAN "):]) && !partial.MatchString(line) && !(walked.MatchString(line) && strings.Contains(a.SQL, "LIMIT")) && a.SQL != "SELECT count(*) FROM certificate"
+				if scans || strings.Contains(line, "AUTOMATIC") {
+					t.Errorf("%s: %s\n\t%s", what, line, a.SQL)
+				}
+			}
+		}
+	}
+}
+
+func TestNoPageIsSortedOnSQLite(t *testing.T) {
+	db := storetest.SQLite(t)
+	newFleet(t, db)
+	for what, list := range asks(t, db) {
+		for _, a := range list {
+			if !strings.Contains(a.SQL, "LIMIT") || bounded.MatchString(a.SQL) {
+				continue
+			}
+			plan := planOf(t, db.Raw(), "EXPLAIN QUERY PLAN "+a.SQL, a.Args, 4)
+			if p := strings.Join(plan, "\n\t"); strings.Contains(p, "TEMP B-TREE FOR ORDER BY") {
+				t.Errorf("%s sorts a page:\n\t%s\n\t%s", what, p, a.SQL)
+			}
+		}
+	}
+}
+
+func TestNoQuestionScansTheFleetOnPostgres(t *testing.T) {
+	db := storetest.Postgres(t)
+	newFleet(t, db)
+	tx, err := db.Raw().BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.ExecContext(t.Context(), "SET LOCAL enable_seqscan = off"); err != nil {
+		t.Fatal(err)
+	}
+	scan := regexp.MustCompile(`Seq Scan on (\w+)`)
+	for what, list := range asks(t, db) {
+		for _, a := range list {
+			for _, line := range planOf(t, tx, "EXPLAIN "+a.SQL, a.Args, 1) {
+				if m := scan.FindStringSubmatch(line); m != nil && !small.MatchString(m[1]) {
+					t.Errorf("%s: %s\n\t%s", what, line, a.SQL)
+				}
+			}
+		}
+	}
+}
+
+// planOf is the last of n columns of every row.
+func planOf(t *testing.T, x interface {
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+}, query string, args []any, n int) []string {
+	t.Helper()
+	rows, err := x.QueryContext(t.Context(), query, args...)
+	if err != nil {
+		t.Fatalf("%v\n\t%s", err, query)
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		cols := make([]any, n)
+		for i := range cols {
+			cols[i] = new(any)
+		}
+		if err := rows.Scan(cols...); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, fmt.Sprint(*cols[n-1].(*any)))
+	}
+	return out
+}
