@@ -109,7 +109,7 @@ func Default() *Config {
 		Probe:     Probe{Timeout: certfleet.Duration(10 * time.Second)},
 		Limits:    Limits{Body: 1 << 20},
 		Retention: Retention{Exchanges: 30 * day, Lookups: 7 * day, Events: 400 * day},
-		Work:      Work{Workers: 8},
+		Work:      Work{Workers: 32},
 		Shutdown:  Shutdown{Grace: certfleet.Duration(30 * time.Second)},
 	}
 }

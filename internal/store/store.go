@@ -30,6 +30,8 @@ type DB struct {
 	Q
 	w        *sql.DB
 	r        *sql.DB
+	writer   *writer   // SQLite only
+	reads    *prepared // SQLite only
 	pg       bool
 	readOnly bool
 	mu       sync.Mutex
@@ -67,6 +69,10 @@ func Open(ctx context.Context, where string, o Options) (*DB, error) {
 		return nil, err
 	}
 	d.Q = Q{x: d.r, pg: d.pg}
+	if !d.pg {
+		d.writer, d.reads = newWriter(d.w), newPrepared(d.r)
+		d.Q.x = d.reads
+	}
 	if err := d.prepare(ctx); err != nil {
 		d.Close()
 		return nil, explain(err, where)
@@ -101,7 +107,7 @@ func (d *DB) openSQLite(file string, o Options) error {
 	if d.w, err = sql.Open("sqlite", writer); err != nil {
 		return err
 	}
-	d.w.SetMaxOpenConns(1)
+	d.w.SetMaxOpenConns(2) // one is held for transactions, one is for migrations and backups
 	if d.r, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)"); err != nil {
 		return err
 	}
@@ -140,7 +146,7 @@ func (d *DB) Close() error {
 	if d.w == d.r {
 		return d.w.Close()
 	}
-	return errors.Join(d.r.Close(), d.w.Close())
+	return errors.Join(d.reads.close(), d.writer.close(), d.r.Close(), d.w.Close())
 }
 
 // Postgres reports whether several nodes may share this store over a network.
@@ -155,10 +161,10 @@ func (d *DB) Ping(ctx context.Context) error {
 // Tx is one write transaction. It must not wait for anything but the database.
 type Tx struct {
 	Q
-	tx    *sql.Tx
 	actor string
 	now   time.Time
 	woken bool
+	undo  []func()
 }
 
 // Tx runs fn in one write transaction and commits when it returns nil.
@@ -175,23 +181,44 @@ func (d *DB) Tx(ctx context.Context, now time.Time, fn func(*Tx) error) error {
 	}
 }
 
-func (d *DB) once(ctx context.Context, now time.Time, fn func(*Tx) error) error {
+func (d *DB) once(ctx context.Context, now time.Time, fn func(*Tx) error) (err error) {
+	tx := &Tx{Q: Q{pg: d.pg}, actor: ActorOf(ctx), now: now}
+	defer func() {
+		if err != nil {
+			tx.undone()
+		}
+	}()
+	if d.pg {
+		err = d.alone(ctx, tx, fn)
+	} else {
+		err = d.writer.write(ctx, tx, fn)
+	}
+	if err == nil && tx.woken {
+		d.wake()
+	}
+	return err
+}
+
+// alone runs fn in a transaction of its own.
+func (d *DB) alone(ctx context.Context, tx *Tx, fn func(*Tx) error) error {
 	sqlTx, err := d.w.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer sqlTx.Rollback()
-	tx := &Tx{Q: Q{x: sqlTx, pg: d.pg}, tx: sqlTx, actor: ActorOf(ctx), now: now}
+	tx.x = sqlTx
 	if err := fn(tx); err != nil {
 		return err
 	}
-	if err := sqlTx.Commit(); err != nil {
-		return err
+	return sqlTx.Commit()
+}
+
+// undone takes back what was changed in memory for rows that were not written.
+func (t *Tx) undone() {
+	for _, f := range t.undo {
+		f()
 	}
-	if tx.woken {
-		d.wake()
-	}
-	return nil
+	t.undo = nil
 }
 
 // retryable reports a serialization failure or deadlock of PostgreSQL.

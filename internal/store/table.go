@@ -118,6 +118,7 @@ func (t table[T]) save(ctx context.Context, tx *Tx, v *T, rev *int64) error {
 		return fmt.Errorf("save %s: %w", t.what, err)
 	}
 	*rev++
+	tx.undo = append(tx.undo, func() { *rev-- })
 	return nil
 }
 

@@ -34,7 +34,7 @@ type Kind struct {
 type Work struct {
 	DB      *store.DB
 	Kinds   []Kind
-	Workers int // how many rows at a time; 0 means 8
+	Workers int // how many rows at a time; 0 means 32
 	Log     *slog.Logger
 	Owner   string // see OwnerName
 	Grace   time.Duration
@@ -68,7 +68,7 @@ func (w *Work) Running() []Running {
 
 func (w *Work) workers() int {
 	if w.Workers <= 0 {
-		return 8
+		return 32
 	}
 	return w.Workers
 }
