@@ -102,7 +102,7 @@ func (r *Room) intend(ctx context.Context, j *job, all []acme.Authorization) ([]
 		}
 		work = append(work, p)
 	}
-	err := r.commit(ctx, j, func(tx *store.Tx) error {
+	err := r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		for _, p := range work {
 			if err := tx.SeeAuthorization(ctx, &p.row); err != nil {
 				return err
@@ -290,7 +290,7 @@ func (r *Room) answer(ctx context.Context, j *job, work []*pending) (time.Durati
 		}
 	}
 	j.order.Attempts = 0
-	err := r.commit(ctx, j, func(tx *store.Tx) error {
+	err := r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		for _, p := range work {
 			if p.ch.Status == statusPending && p.stored.AnsweredAt.IsZero() {
 				if err := tx.Answered(ctx, p.stored.ID); err != nil {

@@ -64,7 +64,7 @@ func (r *Room) failProblem(ctx context.Context, j *job, name string, typ certfle
 // next try is. Authorizations that would stay pending are given up first.
 func (r *Room) fail(ctx context.Context, j *job, f failure) error {
 	r.giveUp(ctx, j)
-	return r.commit(ctx, j, func(tx *store.Tx) error {
+	return r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		o := j.order
 		o.State, o.FinishedAt = certfleet.OrderFailed, tx.Now()
 		o.Problem, o.ProblemType, o.Advice = f.msg, f.typ, f.advice

@@ -66,7 +66,7 @@ func (r *Room) makeKey(ctx context.Context, j *job) error {
 	if prev != nil {
 		key.ReplacesKeyID = prev.ID
 	}
-	return r.commit(ctx, j, func(tx *store.Tx) error {
+	return r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.AddKey(ctx, key); err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func VersionOf(leaf *x509.Certificate, chain []byte) *certfleet.Version {
 // issued ends the order: the version, what its names serve, what is delivered
 // where, and when it is renewed, in one commit.
 func (r *Room) issued(ctx context.Context, j *job, v *certfleet.Version, chains []certfleet.Chain) error {
-	return r.commit(ctx, j, func(tx *store.Tx) error {
+	return r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		// The download waited on the network: what the operator said meanwhile stands.
 		cert, err := tx.Certificate(ctx, j.cert.ID)
 		if err != nil {

@@ -34,8 +34,11 @@ type Room struct {
 	clients map[int64]*acme.Client // by authority, guarded by mu
 }
 
-// callTime bounds one exchange with a CA.
-const callTime = 45 * time.Second
+// callTime bounds one exchange with a CA, commitTime one write of what came of it.
+const (
+	callTime   = 45 * time.Second
+	commitTime = 15 * time.Second
+)
 
 // job is all that a step needs to know of one order.
 type job struct {
@@ -130,8 +133,11 @@ func (r *Room) load(ctx context.Context, o *certfleet.Order, now time.Time) (*jo
 }
 
 // commit writes the order, what was said with the CA, and what fn adds, in one
-// transaction.
-func (r *Room) commit(ctx context.Context, j *job, fn func(*store.Tx) error) error {
+// transaction. What the CA did is written down even when the step is cut off, so
+// fn gets a context of its own.
+func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *store.Tx) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
 	now := time.Now()
 	said := j.said.take()
 	if j.order.Owner != "" && !j.order.LeaseUntil.IsZero() {
@@ -142,7 +148,7 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(*store.Tx) error) err
 			return err
 		}
 		if fn != nil {
-			if err := fn(tx); err != nil {
+			if err := fn(ctx, tx); err != nil {
 				return err
 			}
 		}

@@ -50,7 +50,7 @@ func (r *Room) Step(ctx context.Context, o *certfleet.Order) (time.Time, error) 
 // advance asks the CA how the order stands and does what follows from it.
 func (r *Room) advance(ctx context.Context, j *job) (time.Duration, error) {
 	if j.cert.State == certfleet.Removed {
-		return 0, r.fail(ctx, j, failure{typ: "removed", msg: "the certificate was removed", final: true})
+		return 0, r.removed(ctx, j)
 	}
 	if done, err := r.ensureAccount(ctx, j); err != nil || !done {
 		return 0, err
@@ -76,6 +76,18 @@ func (r *Room) advance(ctx context.Context, j *job) (time.Duration, error) {
 		return 0, r.refused(ctx, j, ord)
 	}
 	return 0, fmt.Errorf("the CA says the order is %q, which RFC 8555 does not know", ord.Status)
+}
+
+// removed ends the order of a certificate that nobody wants any more.
+func (r *Room) removed(ctx context.Context, j *job) error {
+	if j.order.URL != "" {
+		as, err := r.identity(ctx, j.client, j.acct)
+		if err != nil {
+			return err
+		}
+		j.as = as // what is pending at the CA is given up with it
+	}
+	return r.fail(ctx, j, failure{typ: "removed", msg: "the certificate was removed", final: true})
 }
 
 // place sends new-order once. The intent is committed before, so that what was
@@ -108,7 +120,7 @@ func (r *Room) place(ctx context.Context, j *job) (time.Duration, error) {
 	if ord.Profile != "" {
 		j.order.Profile = ord.Profile
 	}
-	return 0, r.commit(ctx, j, func(tx *store.Tx) error {
+	return 0, r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		return tx.Event(ctx, j.event("order.placed", "the CA has the order"))
 	})
 }
@@ -145,7 +157,7 @@ func (r *Room) request(ctx context.Context, j *job) (acme.OrderRequest, error) {
 func (r *Room) notPlaced(ctx context.Context, j *job, req acme.OrderRequest, err error) error {
 	if req.Replaces != "" && refusesReplaces(err) {
 		j.order.Replaces, j.order.ReplacesNote = 0, "dropped: "+err.Error()
-		return r.commit(ctx, j, func(tx *store.Tx) error {
+		return r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 			return tx.Event(ctx, j.event("order.replaces_dropped", "the CA refused replaces: "+err.Error()))
 		})
 	}

@@ -77,7 +77,7 @@ func walk(ctx context.Context, db *store.DB, owner string, o *certfleet.Order, s
 	for {
 		next, err := step(ctx, o)
 		if err != nil {
-			return giveBack(ctx, db, owner, o.ID, time.Now().Add(again(err)), err)
+			return giveBack(ctx, db, owner, o.ID, time.Now().Add(again(ctx, err)), err)
 		}
 		if next.IsZero() {
 			return nil
@@ -95,9 +95,13 @@ func walk(ctx context.Context, db *store.DB, owner string, o *certfleet.Order, s
 }
 
 // again is how soon a step is repeated that could not say so itself: at once
-// when another was faster, else when the store may answer again.
-func again(err error) time.Duration {
-	if errors.Is(err, store.ErrStale) {
+// when this process ends or another was faster, else when the store may answer
+// again.
+func again(ctx context.Context, err error) time.Duration {
+	switch {
+	case ctx.Err() != nil:
+		return 0
+	case errors.Is(err, store.ErrStale):
 		return 50 * time.Millisecond
 	}
 	return 10 * time.Second
