@@ -1,0 +1,97 @@
+package plan
+
+import "time"
+
+// LimitName is the word for one limit, in the ledger, the API and the CLI.
+type LimitName string
+
+// The limits that CAs publish.
+const (
+	NewAccounts         LimitName = "new-accounts"            // per source address
+	NewAccountsRange    LimitName = "new-accounts-range"      // per IPv6 /48
+	NewOrders           LimitName = "new-orders"              // per account
+	PerDomain           LimitName = "certificates-per-domain" // per registered domain, IPv4 address or IPv6 /64, whoever asks
+	PerSet              LimitName = "certificates-per-set"    // per exact set of names, whoever asks
+	FailedValidations   LimitName = "failed-validations"      // per name and account
+	ConsecutiveFailures LimitName = "consecutive-failures"    // per name and account; the CA pauses the name beyond
+)
+
+// Limit is a bucket of Burst tokens into which Count come back evenly every
+// Period. The zero Limit is none.
+type Limit struct {
+	Name   LimitName
+	Count  int
+	Period time.Duration
+	Burst  int // Count if zero
+}
+
+func (l Limit) set() bool { return l.Count > 0 && l.Period > 0 }
+
+func (l Limit) burst() int {
+	if l.Burst > 0 {
+		return l.Burst
+	}
+	return l.Count
+}
+
+// interval is how long n tokens take to come back, rounded up to whole
+// milliseconds, so that a bucket that is stored so is never too full.
+func (l Limit) interval(n int) time.Duration {
+	one := (l.Period + time.Duration(l.Count) - 1) / time.Duration(l.Count)
+	one = (one + time.Millisecond - 1) / time.Millisecond * time.Millisecond
+	return time.Duration(n) * one
+}
+
+const week = 7 * day
+
+// published are the limits that CAs have put in writing, by the label of the
+// authority. Let's Encrypt: letsencrypt.org/docs/rate-limits of 2026-08-05 and
+// /docs/staging-environment. A CA that is not here publishes none; what it
+// allows is learned from its refusals.
+var published = map[string][]Limit{
+	"letsencrypt": {
+		{Name: NewAccounts, Count: 10, Period: 3 * time.Hour},
+		{Name: NewAccountsRange, Count: 500, Period: 3 * time.Hour},
+		{Name: NewOrders, Count: 300, Period: 3 * time.Hour},
+		{Name: PerDomain, Count: 50, Period: week},
+		{Name: PerSet, Count: 5, Period: week},
+		{Name: FailedValidations, Count: 5, Period: time.Hour},
+		{Name: ConsecutiveFailures, Count: 1, Period: day, Burst: 1152},
+	},
+	"letsencrypt-staging": {
+		{Name: NewOrders, Count: 1500, Period: 3 * time.Hour},
+		{Name: PerSet, Count: 30000, Period: week},
+		{Name: FailedValidations, Count: 200, Period: time.Hour},
+	},
+}
+
+// exempting are the authorities that ask renewals for less: none of the limits
+// inside the renewal window, neither NewOrders nor PerDomain for the same set.
+// Where nobody knows, nothing is exempt.
+var exempting = map[string]bool{"letsencrypt": true, "letsencrypt-staging": true}
+
+// Pace is how many requests a second from one address a CA takes at an endpoint.
+type Pace struct {
+	Endpoint  string // newNonce, newAccount, newOrder, revokeCert, renewalInfo, directory, or other
+	PerSecond int
+	Burst     int
+}
+
+var paces = map[string][]Pace{
+	"letsencrypt": {
+		{"newNonce", 20, 10}, {"newAccount", 5, 15}, {"newOrder", 300, 200}, {"revokeCert", 10, 100},
+		{"renewalInfo", 1000, 100}, {"directory", 40, 40}, {"other", 250, 125},
+	},
+}
+
+// Limit is the pace as a limit, for Spend.
+func (p Pace) Limit() Limit {
+	return Limit{Name: LimitName("pace-" + p.Endpoint), Count: p.PerSecond, Period: time.Second, Burst: p.Burst}
+}
+
+// Paces are the published request rates of an authority; none if it publishes none.
+func Paces(authority string) []Pace { return append([]Pace(nil), paces[authority]...) }
+
+// Published are the published limits of an authority by its label; none if it
+// publishes none.
+func Published(authority string) []Limit { return append([]Limit(nil), published[authority]...) }
