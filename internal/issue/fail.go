@@ -184,9 +184,13 @@ func (r *Room) pause(ctx context.Context, key string, p *acme.Problem) error {
 	})
 }
 
-// later keeps the order open and says on it why it waits.
+// later keeps the order open and says on it why it waits, until the CA has
+// forgotten it anyway: then the next order may fare better.
 func (r *Room) later(ctx context.Context, j *job, typ string, cause error, advice string, retry time.Time) (time.Duration, error) {
 	o := j.order
+	if !o.ExpiresAt.IsZero() && time.Now().After(o.ExpiresAt) {
+		return 0, r.fail(ctx, j, failure{typ: typ, msg: "the order expired: " + cause.Error(), advice: advice, retry: retry})
+	}
 	o.Attempts++
 	o.Problem, o.ProblemType, o.Advice = cause.Error(), typ, advice
 	at := plan.Again(time.Now(), o.Attempts, retry, luck())
