@@ -40,11 +40,8 @@ func Advice(p *acme.Problem, typ certfleet.ChallengeType) string {
 	if typ == certfleet.DNS01 && (p.Name() == "unauthorized" || p.Name() == "incorrectResponse") {
 		return "look at the TXT record below _acme-challenge: it must show the value of this order, on every name server"
 	}
-	if typ == certfleet.TLSALPN01 && p.Name() == "connection" {
-		return "open port 443 to the internet, or choose http-01 or dns-01"
-	}
-	if typ == certfleet.HTTP01 && p.Name() == "connection" {
-		return "open port 80 to the internet, or choose dns-01"
+	if a := unreached(p, typ); a != "" {
+		return a
 	}
 	if p.Name() == "rateLimited" && p.Help != "" {
 		return advices["rateLimited"] + " (" + p.Help + ")"
@@ -53,6 +50,24 @@ func Advice(p *acme.Problem, typ certfleet.ChallengeType) string {
 		return a
 	}
 	return "read what the CA says; certfleet orders show has the whole exchange"
+}
+
+// unreached is for challenges that need the CA to come to us. CAs do not agree on
+// the type when it cannot, so their words count too.
+func unreached(p *acme.Problem, typ certfleet.ChallengeType) string {
+	d := strings.ToLower(p.Detail)
+	connect := p.Name() == "connection" || strings.Contains(d, "failed to connect")
+	switch {
+	case connect && strings.Contains(d, "resolve"):
+		return advices["dns"]
+	case typ == certfleet.TLSALPN01 && connect:
+		return "open port 443 to the internet, or choose http-01 or dns-01"
+	case typ == certfleet.TLSALPN01 && p.Name() == "unauthorized":
+		return advices["tls"]
+	case typ == certfleet.HTTP01 && connect:
+		return "open port 80 to the internet, or choose dns-01"
+	}
+	return ""
 }
 
 // nameLimit tells a limit on names from one on the account. CAs say so only in
