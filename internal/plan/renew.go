@@ -37,12 +37,12 @@ func DrawARI(w Window, now time.Time, luck float64) time.Time {
 }
 
 // RenewAt says when a certificate is renewed: at the instant drawn in the CA's
-// window when there is one, else when a fraction of its life is left. The
-// instant is earlier by up to a twentieth of the life, as luck has it, so that a
+// window, unless that leaves too little for an outage, else when a fraction of
+// its life is left. That instant is earlier by up to a twentieth of the life, as luck has it, so that a
 // fleet issued in one hour does not renew in one hour.
 func RenewAt(notBefore, notAfter, ariAt time.Time, luck float64) Renewal {
 	life := notAfter.Sub(notBefore)
-	latest := notAfter.Add(-Lead(life) / 4)
+	latest := notAfter.Add(-min(floor, life/2))
 	if !ariAt.IsZero() && ariAt.Before(latest) {
 		return Renewal{ariAt, "the CA's renewal window (ARI)"}
 	}

@@ -61,6 +61,15 @@ func TestAWindowTooCloseToExpiryIsNotBelieved(t *testing.T) {
 	}
 }
 
+func TestTheWindowOfAShortLifeLeavesTimeForAnOutage(t *testing.T) {
+	end := t0.Add(160 * time.Hour)
+	for left, want := range map[time.Duration]time.Duration{29 * time.Hour: 80 * time.Hour, 77 * time.Hour: 80 * time.Hour, 81 * time.Hour: 81 * time.Hour} {
+		if r := RenewAt(t0, end, end.Add(-left), 0); end.Sub(r.At) != want {
+			t.Errorf("an instant with %s left renews with %s left, want %s", left, end.Sub(r.At), want)
+		}
+	}
+}
+
 func TestBackoffNeverSleepsThroughExpiry(t *testing.T) {
 	for n, want := range map[int]time.Duration{1: time.Minute, 2: 10 * time.Minute, 3: 100 * time.Minute, 4: day, 99: day} {
 		if got := Backoff(t0, n, time.Time{}, 0).Sub(t0); got != want {
