@@ -36,6 +36,23 @@ type EventCursor struct {
 // EventsAfter lists events behind the cursor, oldest first, that no running
 // transaction can still come before.
 func (q Q) EventsAfter(ctx context.Context, tenant int64, c EventCursor, limit int) ([]certfleet.Event, error) {
+	if !q.pg {
+		c.Xact = 0 // a cursor that was made on PostgreSQL, before a restore
+	}
+	list, err := q.eventsAfter(ctx, tenant, c, limit)
+	if err != nil || len(list) > 0 || c.Xact == 0 {
+		return list, err
+	}
+	// No transaction here has come as far as the cursor: it was made by another
+	// server, before a restore. Its id still holds.
+	next, err := q.number(ctx, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+	if err != nil || c.Xact < next {
+		return nil, err
+	}
+	return q.eventsAfter(ctx, tenant, EventCursor{ID: c.ID}, limit)
+}
+
+func (q Q) eventsAfter(ctx context.Context, tenant int64, c EventCursor, limit int) ([]certfleet.Event, error) {
 	return settled.list(ctx, q, "WHERE (xact, id) > ($1, $2) AND tenant_id = $3 ORDER BY xact, id LIMIT $4", c.Xact, c.ID, orDefault(tenant), page(limit))
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"io/fs"
 	"slices"
 )
 
@@ -49,3 +50,16 @@ func (r recorder) QueryRowContext(ctx context.Context, q string, args ...any) *s
 func (d *DB) Recorded(asked *[]Asked) Q {
 	return Q{x: recorder{d.r, asked}, pg: d.pg}
 }
+
+// WithSchema puts another release's schema in place of ours until the test ends.
+func WithSchema(t interface{ Cleanup(func()) }, s fs.FS) {
+	was := schemaFS
+	t.Cleanup(func() { schemaFS = was })
+	schemaFS = s
+}
+
+// Schema is the schema of this release.
+var Schema fs.FS = embedded
+
+// Tables are the tables of this release.
+func Tables(ctx context.Context) ([]string, error) { return tables(ctx) }

@@ -12,7 +12,10 @@ import (
 )
 
 //go:embed schema
-var schemaFS embed.FS
+var embedded embed.FS
+
+// schemaFS holds the schema's steps; tests put older and newer releases in its place.
+var schemaFS fs.FS = embedded
 
 // step is one schema file, NNNN_word.sql. Its first line says which step a
 // release must know at least to run on the schema from here on.
@@ -34,7 +37,7 @@ func (d *DB) steps() ([]step, error) {
 	}
 	var out []step
 	for _, e := range entries {
-		b, err := schemaFS.ReadFile(dir + "/" + e.Name())
+		b, err := fs.ReadFile(schemaFS, dir+"/"+e.Name())
 		if err != nil {
 			return nil, err
 		}
@@ -68,6 +71,8 @@ func (d *DB) migrate(ctx context.Context) error {
 			Advice: "install release " + release + " or newer"}
 	case at >= known:
 		return nil
+	case d.readOnly && at == 0:
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "there is no certfleet database in it", Advice: "name the file of a database that certfleet made"}
 	case d.readOnly:
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the database is of an older release", Advice: "open it once without --read-only, or use the release that made it"}
 	}

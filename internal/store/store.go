@@ -11,7 +11,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -130,7 +129,7 @@ func (d *DB) openPostgres(where string, o Options) error {
 
 // prepare migrates, or only checks when the store is read-only.
 func (d *DB) prepare(ctx context.Context) error {
-	if err := d.w.PingContext(ctx); err != nil {
+	if err := d.firstPing(ctx); err != nil {
 		return err
 	}
 	if !d.pg && !d.readOnly {
@@ -139,6 +138,28 @@ func (d *DB) prepare(ctx context.Context) error {
 		}
 	}
 	return d.migrate(ctx)
+}
+
+// patience is how long a SQLite file may be locked by somebody else.
+const patience = 10 * time.Second
+
+// firstPing connects. SQLite does not wait for its lock when two processes turn
+// a new file to write-ahead logging at once, so we do.
+func (d *DB) firstPing(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := d.w.PingContext(ctx)
+		lite, ok := errors.AsType[*sqlite.Error](err)
+		if !ok || lite.Code()&0xff != sqliteBusy {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // Close closes the store.
@@ -277,76 +298,4 @@ func ActorOf(ctx context.Context) string {
 		return a
 	}
 	return "node"
-}
-
-// explain turns what a database says into words for an operator.
-func explain(err error, where string) error {
-	if err == nil {
-		return nil
-	}
-	if _, ok := errors.AsType[*certfleet.Error](err); ok {
-		return err
-	}
-	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
-		return explainSQLite(lite)
-	}
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return explainPostgres(pg)
-	}
-	if conn, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return &certfleet.Error{Kind: certfleet.Unreachable, Msg: "the database server does not answer", Advice: "start PostgreSQL, or correct database in the configuration", Err: fmt.Errorf("connect to %s:%d: %w", conn.Config.Host, conn.Config.Port, errors.Unwrap(conn))}
-	}
-	return err
-}
-
-// The SQLite result codes that an operator can act on.
-const (
-	sqliteBusy       = 5
-	sqliteReadOnly   = 8
-	sqliteIOErr      = 10
-	sqliteCorrupt    = 11
-	sqliteFull       = 13
-	sqliteCantOpen   = 14
-	sqliteConstraint = 19
-	sqliteNotADB     = 26
-)
-
-func explainSQLite(err *sqlite.Error) error {
-	e := &certfleet.Error{Err: err}
-	switch err.Code() & 0xff {
-	case sqliteBusy:
-		e.Kind, e.Msg, e.Advice = certfleet.Unreachable, "the database is locked by another process", "end the other process, or try again in a moment"
-	case sqliteReadOnly:
-		e.Kind, e.Msg, e.Advice = certfleet.Denied, "the database cannot be written", "give this user write access to the file and its folder"
-	case sqliteFull:
-		e.Kind, e.Msg, e.Advice = certfleet.Unreachable, "the disk is full", "free space on the disk that holds the database; nothing was lost"
-	case sqliteIOErr:
-		e.Kind, e.Msg, e.Advice = certfleet.Unreachable, "the disk does not answer as it should", "look at the disk that holds the database"
-	case sqliteCantOpen:
-		e.Kind, e.Msg, e.Advice = certfleet.Invalid, "the database file cannot be opened", "check the path and its permissions"
-	case sqliteCorrupt, sqliteNotADB:
-		e.Kind, e.Msg, e.Advice = certfleet.Invalid, "the file is not a whole database", "restore the last backup with certfleet restore"
-	case sqliteConstraint:
-		e.Kind, e.Msg = certfleet.Conflict, "it exists already, or something else depends on it"
-	default:
-		return err
-	}
-	return e
-}
-
-func explainPostgres(err *pgconn.PgError) error {
-	e := &certfleet.Error{Err: err}
-	switch {
-	case strings.HasPrefix(err.Code, "23"):
-		e.Kind, e.Msg = certfleet.Conflict, "it exists already, or something else depends on it"
-	case strings.HasPrefix(err.Code, "28"), err.Code == "3D000":
-		e.Kind, e.Msg, e.Advice = certfleet.Denied, "the database server refuses us", "check user, password and database name"
-	case err.Code == "25006":
-		e.Kind, e.Msg, e.Advice = certfleet.Denied, "the database cannot be written", "connect to the primary, not to a standby"
-	case strings.HasPrefix(err.Code, "53"):
-		e.Kind, e.Msg, e.Advice = certfleet.Unreachable, "the database server is out of room", "free disk space or connections on the database server"
-	default:
-		return err
-	}
-	return e
 }
