@@ -41,6 +41,9 @@ type App struct {
 	hits    *hits
 	acmeLog *slog.Logger
 
+	readOnly bool
+	started  time.Time
+
 	mu        sync.Mutex
 	listening map[string]string // by name, guarded by mu
 	ready     chan struct{}
@@ -61,7 +64,7 @@ type Options struct {
 // New builds a node: it opens the store and the sealing key and constructs every
 // room and plugin, but listens to nothing and starts nothing.
 func New(ctx context.Context, c *config.Config, o Options) (*App, error) {
-	a := &App{Config: c, Log: o.Log, ready: make(chan struct{}), listening: map[string]string{}}
+	a := &App{Config: c, Log: o.Log, readOnly: o.ReadOnly, started: time.Now(), ready: make(chan struct{}), listening: map[string]string{}}
 	if a.Log == nil {
 		a.Log = slog.New(slog.DiscardHandler)
 	}
