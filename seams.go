@@ -50,6 +50,7 @@ type Bundle struct {
 	KeyPEM      Secret // PKCS #8
 	Fingerprint string // SHA-256 of the leaf, lower-case hex
 	NotAfter    time.Time
+	Path        string // where it lies on this machine: a lineage folder or a file; empty when nowhere
 }
 
 // Receipt is what a Target says about one Bundle. State is the target's own
