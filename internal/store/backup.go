@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/certfleet/certfleet"
 )
@@ -23,7 +24,7 @@ func (d *DB) Backup(ctx context.Context, file string, progress func(table string
 		if d.pg {
 			return d.copyOut(ctx, tmp, progress)
 		}
-		from, err := d.file(ctx)
+		from, err := d.File(ctx)
 		if err != nil {
 			return err
 		}
@@ -88,13 +89,16 @@ func removeTails(file string) {
 	}
 }
 
-// file is where this SQLite store lies.
-func (d *DB) file(ctx context.Context) (string, error) {
+// File is where a SQLite store lies, empty for PostgreSQL.
+func (d *DB) File(ctx context.Context) (string, error) {
+	if d.pg {
+		return "", nil
+	}
 	list, err := d.strings(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'")
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		return "", fmt.Errorf("ask where the database lies: %w", err)
 	}
-	return list[0], nil
+	return strings.Join(list, ""), nil
 }
 
 // openFile opens a SQLite file as it is: no schema, no foreign keys. mode is ro or rw.

@@ -3,8 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"io/fs"
 	"slices"
+	"testing"
+	"time"
 )
 
 // Clear removes every row of every table but the schema's.
@@ -63,3 +66,36 @@ var Schema fs.FS = embedded
 
 // Tables are the tables of this release.
 func Tables(ctx context.Context) ([]string, error) { return tables(ctx) }
+
+// pragma sets something on every connection that writes: the one that is held
+// for transactions, and the spare.
+func pragma(t testing.TB, d *DB, q string) {
+	t.Helper()
+	<-d.writer.turn
+	defer func() { d.writer.turn <- struct{}{} }()
+	if err := d.writer.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.writer.commit()
+	if _, err := d.writer.conn.ExecContext(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// BusyTimeout says how long a write waits for another process's lock.
+func BusyTimeout(t testing.TB, d *DB, wait time.Duration) {
+	t.Helper()
+	pragma(t, d, fmt.Sprintf("PRAGMA busy_timeout = %d", wait.Milliseconds()))
+}
+
+// NoMorePages lets the database grow by nothing, like a disk that is full.
+func NoMorePages(t testing.TB, d *DB) {
+	t.Helper()
+	pragma(t, d, "PRAGMA max_page_count = 1")
+}
+
+// WriteByReader tries a write on a reading connection.
+func WriteByReader(ctx context.Context, d *DB) error {
+	_, err := d.r.ExecContext(ctx, "DELETE FROM setting")
+	return explain(err, "")
+}

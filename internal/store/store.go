@@ -116,9 +116,12 @@ func (d *DB) openSQLite(file string, o Options) error {
 }
 
 func (d *DB) openPostgres(where string, o Options) error {
+	if _, err := pgconn.ParseConfig(where); err != nil {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the database address cannot be read", Advice: "write postgres://user@host:5432/name", Err: err}
+	}
 	db, err := sql.Open("pgx", where)
 	if err != nil {
-		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the database address cannot be read", Advice: "write postgres://user@host:5432/name", Err: err}
+		return err
 	}
 	db.SetMaxOpenConns(o.Readers * 4)
 	db.SetMaxIdleConns(o.Readers)
