@@ -1,0 +1,59 @@
+package web
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/api"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// Acts are what the API has done by other rooms, which it may not know. What is
+// nil is answered as not possible on this server.
+type Acts struct {
+	// Of the issuing room.
+	RegisterAccount   func(ctx context.Context, account int64) error
+	UpdateContact     func(ctx context.Context, account int64, contact []string) error
+	RolloverAccount   func(ctx context.Context, account int64, t certfleet.KeyType) error
+	DeactivateAccount func(ctx context.Context, account int64) error
+	Revoke            func(ctx context.Context, version int64, reason int) error
+	Draft             func(ctx context.Context, c *certfleet.Certificate) (*certfleet.Order, error)
+	ForgetAuthority   func(authority int64)
+	Directory         func(ctx context.Context, authority int64) (api.Directory, error)
+	// SyncOrder asks the CA how an order stands and records it; it does nothing else.
+	SyncOrder func(ctx context.Context, order int64) error
+	// DeactivateAuthorization gives one authorization up and records it.
+	DeactivateAuthorization func(ctx context.Context, authorization int64) error
+	// VersionOf describes an imported leaf and its chain; Adopt makes a stored
+	// version what its certificate serves.
+	VersionOf func(leaf *x509.Certificate, chain []byte) *certfleet.Version
+	Adopt     func(ctx context.Context, tx *store.Tx, c *certfleet.Certificate, v *certfleet.Version, slot certfleet.SlotKind) error
+
+	// Of the work.
+	StepOrder func(ctx context.Context, order int64) error
+	Running   func() []api.RunningJob
+	DueByKind func(ctx context.Context) ([]api.DueJobs, error)
+	Sweep     func(ctx context.Context, kind string, limit int, dry bool) (api.Swept, error)
+
+	// Of the plugins.
+	TargetTypes func() []api.TargetType
+	CheckTarget func(typ string, spec []byte) error
+}
+
+// unable says that an act is not possible here.
+func unable(what string) error {
+	return &certfleet.Error{Kind: certfleet.Denied, Msg: what + " is not possible on this server", Advice: "ask a server that does the fleet's work"}
+}
+
+// act runs an act on one object, if there is one.
+func act(ctx context.Context, what string, f func(context.Context, int64) error, id int64) error {
+	if f == nil {
+		return unable(what)
+	}
+	if err := f(ctx, id); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// remembered does something once for each Idempotency-Key and answers repeats
+// from memory. Only a hash of the request is kept. T must hold no secret.
+func remembered[B, T any](ctx context.Context, s *server, op string, in *makeOne[B], do func() (T, error)) (*out[T], error) {
+	if in.Key == "" {
+		v, err := do()
+		return &out[T]{v}, err
+	}
+	b, err := json.Marshal(in.Body)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(append([]byte(op+"\n"), b...))
+	request := hex.EncodeToString(sum[:])
+	was, response, found, err := s.DB.Remembered(ctx, tenant(ctx), in.Key)
+	if err != nil {
+		return nil, err
+	}
+	var v T
+	if found {
+		if was != request {
+			return nil, &certfleet.Error{Kind: certfleet.Conflict, Msg: "this Idempotency-Key was used for another request", Advice: "use a new key for every request that is not a repeat"}
+		}
+		return &out[T]{v}, into(response, &v)
+	}
+	if v, err = do(); err != nil {
+		return nil, err
+	}
+	return &out[T]{v}, s.remember(ctx, in.Key, request, v)
+}
+
+func into(response string, v any) error { return json.Unmarshal([]byte(response), v) }
+
+// remember keeps the answer. Of two equal requests at a time one may come too
+// late to be kept; it did the same.
+func (s *server) remember(ctx context.Context, key, request string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	err = s.write(ctx, func(tx *store.Tx) error { return tx.Remember(ctx, tenant(ctx), key, request, string(b)) })
+	if certfleet.KindOf(err) == certfleet.Conflict {
+		return nil
+	}
+	return err
+}

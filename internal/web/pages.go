@@ -1,0 +1,84 @@
+package web
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/api"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// writeCursor makes a cursor that says nothing to whom it is given.
+func writeCursor(c store.Cursor) string {
+	if c == (store.Cursor{}) {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", c.At, c.ID))
+}
+
+func readCursor(s string) (c store.Cursor, err error) {
+	if s == "" {
+		return c, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err == nil {
+		_, err = fmt.Sscanf(string(b), "%d.%d", &c.At, &c.ID)
+	}
+	if err != nil {
+		return store.Cursor{}, &certfleet.Error{Kind: certfleet.Invalid, Msg: "the cursor cannot be read", Advice: "begin again without a cursor"}
+	}
+	return c, nil
+}
+
+// paged is a page with where the next one is, in the body and as a Link.
+func paged[R, W any](ctx context.Context, rows []R, next store.Cursor, of func(*R) W) *page[W] {
+	p := &page[W]{Body: api.Page[W]{Items: api.All(rows, of), Next: writeCursor(next)}}
+	if p.Body.Next != "" {
+		u := *requestOf(ctx).url
+		q := u.Query()
+		q.Set("cursor", p.Body.Next)
+		u.RawQuery, u.Scheme, u.Host, u.User = q.Encode(), "", "", nil
+		p.Link = "<" + u.String() + `>; rel="next"`
+	}
+	return p
+}
+
+// whole is a list that is short enough for one page.
+func whole[R, W any](rows []R, of func(*R) W) *page[W] {
+	return &page[W]{Body: api.Page[W]{Items: api.All(rows, of)}}
+}
+
+// labels reads label filters.
+func labels(in []string) (certfleet.Labels, error) {
+	out := certfleet.Labels{}
+	for _, s := range in {
+		k, v, ok := strings.Cut(s, "=")
+		if !ok || k == "" {
+			return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "a label filter has no key and value", Advice: "write it as key=value, such as label=tenant%3Dacme"}
+		}
+		out[k] = v
+	}
+	return out, nil
+}
+
+// within is the moment that lies so far ahead, zero for an empty text.
+func within(now time.Time, s string) (time.Time, error) {
+	d, err := duration(s)
+	if err != nil || d == 0 {
+		return time.Time{}, err
+	}
+	return now.Add(d), nil
+}
+
+func duration(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	var d certfleet.Duration
+	err := d.UnmarshalText([]byte(s))
+	return time.Duration(d), err
+}

@@ -1,0 +1,129 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/api"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+func (s *server) statusRoutes() {
+	const tag = "status"
+	on(s, "GET", "/v1/overview", route{certfleet.ScopeRead, "get-overview", tag, "The fleet in numbers", ""}, s.overview)
+	on(s, "GET", "/v1/limits", route{certfleet.ScopeRead, "get-limits", tag, "Requests that were made to CAs, and what they told us to wait for", ""}, s.limits)
+	on(s, "GET", "/v1/jobs", route{certfleet.ScopeRead, "get-jobs", tag, "What is worked on and what is due", ""}, s.jobs)
+	on(s, "POST", "/v1/sweep", route{certfleet.ScopeIssue, "sweep", tag, "Run one round of one kind of work", "With dry_run it says what would be done."}, s.sweep)
+	on(s, "GET", "/v1/version", route{certfleet.ScopeRead, "get-release", tag, "The program that answers", ""}, func(context.Context, *none) (*out[api.Release], error) {
+		return answer(s.release()), nil
+	})
+}
+
+func (s *server) overview(ctx context.Context, _ *none) (*out[api.Overview], error) {
+	g, err := s.DB.Gauges(ctx, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	o := api.Overview{Certificates: byWord(g.Certificates, same), Orders: byWord(g.Orders, laneWord), Deliveries: byWord(g.Deliveries, same),
+		Failures: byWord(g.Failures, same), Due: g.Due, Overdue: g.Overdue, Expiring: g.Expiring, Expired: g.Expired, OldestOpen: g.OldestOpen}
+	return answer(o), nil
+}
+
+func same(s string) string { return cmp.Or(s, "other") }
+
+// laneWord is the word of a lane that the store counts by number.
+func laneWord(s string) string {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return "other"
+	}
+	return certfleet.Lane(n).String()
+}
+
+func byWord(list []store.Count, word func(string) string) map[string]int64 {
+	out := map[string]int64{}
+	for _, c := range list {
+		out[word(c.Word)] += c.N
+	}
+	return out
+}
+
+func (s *server) limits(ctx context.Context, q *api.LimitsQuery) (*out[api.Limits], error) {
+	now := time.Now()
+	back, err := duration(cmp.Or(q.Since, "7d"))
+	if err != nil {
+		return nil, err
+	}
+	counts, err := s.DB.ExchangeCounts(ctx, now.Add(-back))
+	if err != nil {
+		return nil, err
+	}
+	pauses, err := s.DB.Pauses(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	authorities, accounts, err := s.callNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res := api.Limits{Requests: []api.RequestCount{}, Pauses: api.All(pauses, ofPause)}
+	for _, c := range counts {
+		if _, ours := authorities[c.AuthorityID]; !ours {
+			continue
+		}
+		res.Requests = append(res.Requests, api.RequestCount{Day: c.Day, Authority: authorities[c.AuthorityID], Account: accounts[c.AccountID], Kind: c.Kind, Status: c.Status, N: c.N})
+	}
+	return answer(res), nil
+}
+
+// callNames are the labels of the tenant's authorities and accounts by id.
+func (s *server) callNames(ctx context.Context) (authorities, accounts map[int64]string, err error) {
+	cas, err := s.DB.Authorities(ctx, tenant(ctx))
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := s.DB.Accounts(ctx, tenant(ctx))
+	if err != nil {
+		return nil, nil, err
+	}
+	authorities, accounts = map[int64]string{}, map[int64]string{}
+	for _, a := range cas {
+		authorities[a.ID] = a.Label
+	}
+	for _, a := range list {
+		accounts[a.ID] = a.Label
+	}
+	return authorities, accounts, nil
+}
+
+func (s *server) jobs(ctx context.Context, _ *none) (*out[api.Jobs], error) {
+	res := api.Jobs{Running: []api.RunningJob{}, Due: []api.DueJobs{}}
+	if s.Acts.Running != nil {
+		res.Running = append(res.Running, s.Acts.Running()...)
+	}
+	if s.Acts.DueByKind != nil {
+		due, err := s.Acts.DueByKind(ctx)
+		if err != nil {
+			return nil, err
+		}
+		res.Due = append(res.Due, due...)
+	}
+	failing, _, err := s.DB.Certificates(ctx, store.CertificateFilter{Tenant: tenant(ctx), State: "failing"})
+	if err != nil {
+		return nil, err
+	}
+	res.Failing = api.All(failing, api.OfCertificate)
+	res.NextAt, err = s.DB.NextDue(ctx)
+	return &out[api.Jobs]{res}, err
+}
+
+func (s *server) sweep(ctx context.Context, in *ask[api.Sweep]) (*out[api.Swept], error) {
+	if s.Acts.Sweep == nil {
+		return nil, unable("a sweep")
+	}
+	swept, err := s.Acts.Sweep(ctx, in.Body.Kind, in.Body.Limit, in.Body.DryRun)
+	return &out[api.Swept]{swept}, err
+}

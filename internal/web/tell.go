@@ -1,0 +1,231 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/api"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// tell makes sentences of the facts. It reads nothing.
+func (st *story) tell() {
+	if st.cert == nil {
+		st.unknown()
+		return
+	}
+	st.w.DueAt, st.w.DueReason = st.cert.DueAt, st.cert.DueReason
+	st.problem()
+	st.w.Verdict = st.verdict()
+	st.w.NextStep = st.next()
+	st.say("%s is wanted by certificate %s, which is %s.", st.subject(), st.cert.Label, st.cert.State)
+	if len(st.w.Also) > 0 {
+		st.say("It is also in %s.", strings.Join(st.w.Also, ", "))
+	}
+	st.sayHave()
+	st.sayServed()
+	st.sayDue()
+	if st.w.Problem != "" {
+		st.say("The last problem%s: %s.", when(", "+ago(st.now, st.w.ProblemAt), st.w.ProblemAt), strings.TrimSuffix(st.w.Problem, "."))
+	}
+	for _, p := range st.pauses {
+		st.say("The CA told us to wait until %s: %s.", p.Until.UTC().Format(time.RFC3339), p.Reason)
+	}
+	if st.w.Advice != "" {
+		st.say("Advice: %s.", st.w.Advice)
+	}
+	st.say("Next: %s.", st.w.NextStep)
+}
+
+func (st *story) say(format string, args ...any) {
+	st.w.Sentences = append(st.w.Sentences, fmt.Sprintf(format, args...))
+}
+
+func (st *story) subject() string {
+	if !st.name.IsZero() {
+		return st.name.String()
+	}
+	return st.w.Subject
+}
+
+func (st *story) unknown() {
+	st.w.Verdict, st.w.Advice = "unknown", "add a certificate for it: certfleet add "+st.subject()
+	st.w.NextStep = "nothing happens by itself: no certificate wants it"
+	st.w.Sentences = []string{st.subject() + " is not known here: no certificate wants it.", "Advice: " + st.w.Advice + ".", "Next: " + st.w.NextStep + "."}
+}
+
+// problem is the most recent thing that went wrong: of the order that is on its
+// way, of the certificate, or of a delivery.
+func (st *story) problem() {
+	c, o := st.cert, st.order
+	switch {
+	case o != nil && o.Live() && o.Problem != "":
+		st.w.Problem, st.w.Advice, st.w.ProblemAt = o.Problem, o.Advice, time.Time{}
+	case c.Problem != "":
+		st.w.Problem, st.w.Advice, st.w.ProblemAt = c.Problem, c.Advice, c.FailedAt
+	default:
+		for _, d := range st.sent {
+			if d.Problem != "" {
+				st.w.Problem, st.w.Advice = d.Target+": "+d.Problem, d.Advice
+				return
+			}
+		}
+	}
+}
+
+// verdict is how it stands in one word.
+func (st *story) verdict() string {
+	c := st.cert
+	switch {
+	case c.State != certfleet.Active:
+		return string(c.State)
+	case st.version == nil && c.Failures > 0:
+		return "failing"
+	case st.version == nil:
+		return "waiting"
+	case !st.version.NotAfter.After(st.now):
+		return "expired"
+	case c.Failures > 0:
+		return "failing"
+	case len(st.sent) == 0:
+		return "valid"
+	}
+	for _, d := range st.sent {
+		if d.State != certfleet.DeliveryServed {
+			return "unproven"
+		}
+	}
+	return "served"
+}
+
+func (st *story) sayHave() {
+	v := st.version
+	if v == nil {
+		st.say("It has no certificate yet.")
+		return
+	}
+	state := "valid for " + until(st.now, v.NotAfter)
+	if !v.NotAfter.After(st.now) {
+		state = "expired " + ago(st.now, v.NotAfter)
+	}
+	if !v.RevokedAt.IsZero() {
+		state = "revoked " + ago(st.now, v.RevokedAt)
+	}
+	st.say("We have serial %s from %s, %s (until %s).", v.Serial, cmp.Or(v.Issuer, "an unnamed issuer"), state, v.NotAfter.Format(time.RFC3339))
+}
+
+func (st *story) sayServed() {
+	if st.version == nil {
+		return
+	}
+	if len(st.sent) == 0 {
+		st.say("It is delivered nowhere: the certificate has no target.")
+		return
+	}
+	for _, s := range st.served {
+		switch {
+		case s.Address == "":
+			st.say("At target %s it is %s; nobody has looked at it in a handshake%s.", s.Target, s.State, reason(s.Problem))
+		case s.Ours:
+			st.say("Target %s serves it at %s, seen %s.", s.Target, s.Address, ago(st.now, s.At))
+		default:
+			st.say("Target %s does not serve it at %s, looked %s%s.", s.Target, s.Address, ago(st.now, s.At), reason(cmp.Or(s.Problem, "another certificate is served")))
+		}
+	}
+}
+
+func reason(problem string) string {
+	if problem == "" {
+		return ""
+	}
+	return ": " + problem
+}
+
+func (st *story) sayDue() {
+	c, o := st.cert, st.order
+	switch {
+	case o != nil && o.Live():
+		st.say("Order %d is on its way since %s: it is %s%s.", o.ID, ago(st.now, o.CreatedAt), o.State, when(", the CA says "+o.CAStatus, o.CAStatus))
+	case !c.DueAt.IsZero():
+		st.say("The next order opens %s (%s): %s.", in(st.now, c.DueAt), c.DueAt.Format(time.RFC3339), cmp.Or(c.DueReason, "it is due"))
+	case c.State == certfleet.Active:
+		st.say("No order is due.")
+	}
+}
+
+// next is what happens next, by itself or by somebody.
+func (st *story) next() string {
+	c, o := st.cert, st.order
+	switch {
+	case c.State == certfleet.Removed:
+		return "nothing: it was removed; add it again to have it back"
+	case o != nil && o.Live() && o.Manual:
+		return fmt.Sprintf("step order %d by request: certfleet orders step %d", o.ID, o.ID)
+	case o != nil && o.Live():
+		return "the order goes on " + in(st.now, o.DueAt)
+	case c.State != certfleet.Active:
+		return "nothing until it is resumed: certfleet resume " + c.Label
+	case !c.DueAt.IsZero() && c.Failures > 0:
+		return "another order is tried " + in(st.now, c.DueAt)
+	}
+	for _, d := range st.sent {
+		if d.State != certfleet.DeliveryServed && !d.DueAt.IsZero() {
+			return fmt.Sprintf("target %s is tried or looked at again %s", d.Target, in(st.now, d.DueAt))
+		}
+	}
+	if !c.DueAt.IsZero() {
+		return "an order opens " + in(st.now, c.DueAt)
+	}
+	return "nothing is due"
+}
+
+// when leaves a phrase out when what it speaks of is not there.
+func when[T comparable](phrase string, v T) string {
+	var zero T
+	if v == zero {
+		return ""
+	}
+	return phrase
+}
+
+func ago(now, t time.Time) string {
+	if t.IsZero() {
+		return "at an unknown time"
+	}
+	return span(now.Sub(t)) + " ago"
+}
+
+func until(now, t time.Time) string { return span(t.Sub(now)) }
+
+func in(now, t time.Time) string {
+	if !t.After(now) {
+		return "now"
+	}
+	return "in " + span(t.Sub(now))
+}
+
+// span is a time in words that people use.
+func span(d time.Duration) string {
+	for _, u := range []struct {
+		unit time.Duration
+		word string
+	}{{24 * time.Hour, "days"}, {time.Hour, "hours"}, {time.Minute, "minutes"}} {
+		if d >= 2*u.unit {
+			return fmt.Sprintf("%d %s", d/u.unit, u.word)
+		}
+	}
+	return fmt.Sprintf("%d seconds", max(0, d/time.Second))
+}
+
+// concerns reports whether a pause holds back an order: its keys are those of
+// the authority or of the account.
+func concerns(key string, o *certfleet.Order) bool {
+	return key == fmt.Sprintf("authority:%d", o.AuthorityID) || strings.HasPrefix(key, fmt.Sprintf("account:%d:", o.AccountID))
+}
+
+func ofPause(p *store.PauseRow) api.Pause {
+	return api.Pause{Key: p.Key, Until: p.Until, Reason: p.Reason, At: p.At}
+}
