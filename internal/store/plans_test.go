@@ -18,7 +18,7 @@ var small = regexp.MustCompile(`^(authority|account|policy|data_key|tenant|token
 
 // partial indexes hold only what is open, held or due, so that walking one in
 // order is not a walk over the fleet.
-var partial = regexp.MustCompile(`USING (COVERING )?INDEX (orders_due|orders_live|orders_leased|orders_open|delivery_open|delivery_due|delivery_leased|version_ari_poll|challenge_clean|event_xact|certificate_due|certificate_failing)\b`)
+var partial = regexp.MustCompile(`USING (COVERING )?INDEX (orders_due|orders_issued|orders_live|orders_leased|orders_open|delivery_open|delivery_due|delivery_leased|version_ari_poll|challenge_clean|event_xact|certificate_due|certificate_failing)\b`)
 
 // walked tables are read from their newest row down until the page is full.
 var walked = regexp.MustCompile(`^SCAN authz$`)
@@ -68,6 +68,7 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 		"last event":   func(q store.Q) error { _, err := q.LastEvent(ctx); return err },
 		"search":       func(q store.Q) error { _, err := q.Search(ctx, 1, "shop", 100); return err },
 		"gauges":       func(q store.Q) error { _, err := q.Gauges(ctx, now); return err },
+		"issued":       func(q store.Q) error { _, err := q.Issued(ctx); return err },
 		"certificates": func(q store.Q) error {
 			for _, f := range []store.CertificateFilter{{}, {After: c}, {State: "all"}, {State: "paused"}, {State: "failing"}, {State: "due"}, {State: "none"}, {DueBefore: now, After: c},
 				{ExpiresBefore: now}, {Labels: web}, {Labels: web, After: c}, {Policy: "p"}, {Target: "t"}} {

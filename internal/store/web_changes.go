@@ -40,7 +40,7 @@ func (t *Tx) StopDeliveries(ctx context.Context, certificate int64) error {
 // unless all is set. It says how many are due.
 func (t *Tx) DeliverAgain(ctx context.Context, target, certificate int64, all bool) (int64, error) {
 	n, err := t.change(ctx, `UPDATE delivery SET state = 'due', due_at = $1, attempts = 0, rev = rev + 1
-		WHERE target_id = $2 AND state <> 'superseded' AND lease_until <= $1 AND ($3 = 0 OR certificate_id = $3) AND ($4 = 1 OR state IN ('due', 'sent', 'failed'))`,
+		WHERE target_id = $2 AND state <> 'superseded' AND lease_until <= $1 AND (CAST($3 AS BIGINT) = 0 OR certificate_id = $3) AND ($4 = 1 OR state IN ('due', 'sent', 'failed'))`,
 		t.now.UnixMilli(), target, certificate, flag(&all))
 	t.Wake()
 	return n, err

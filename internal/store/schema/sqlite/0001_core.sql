@@ -197,6 +197,7 @@ CREATE INDEX orders_due ON orders (lane, due_at, id) WHERE state IN ('wanted', '
 CREATE INDEX orders_leased ON orders (lease_until) WHERE lease_until > 0;
 CREATE INDEX orders_certificate ON orders (certificate_id, id);
 CREATE INDEX orders_state ON orders (tenant_id, state, id);
+CREATE INDEX orders_issued ON orders (id) WHERE state = 'issued';
 CREATE INDEX orders_open ON orders (tenant_id, id) WHERE state IN ('wanted', 'open');
 CREATE INDEX orders_tenant ON orders (tenant_id, id);
 CREATE INDEX orders_account ON orders (account_id, id);
