@@ -6,8 +6,12 @@ import (
 	"time"
 )
 
-// look is how often the store is asked for work that another process has made.
-const look = time.Second
+// look is how often the store is asked for work that another process has made,
+// reap how often for work that a process of this host held when it died.
+const (
+	look = time.Second
+	reap = 5 * time.Second
+)
 
 // Drain works until nothing is due any more or ctx ends. What becomes due within
 // patience is waited for.
@@ -54,7 +58,12 @@ func (w *Work) Run(ctx context.Context) error {
 	freed := make(chan struct{}, 1)
 	var all sync.WaitGroup
 	defer w.finish(&all, cut)
+	reaped := time.Now() // whoever started us has freed the dead
 	for {
+		if time.Since(reaped) > reap {
+			w.reap(ctx)
+			reaped = time.Now()
+		}
 		full := w.handOut(ctx, calls, slots, freed, &all)
 		timer := time.NewTimer(w.pause(ctx, full))
 		select {
@@ -66,6 +75,14 @@ func (w *Work) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		timer.Stop()
+	}
+}
+
+// reap takes over what a killed process of this host left, long before its
+// lease ends.
+func (w *Work) reap(ctx context.Context) {
+	if err := FreeDead(ctx, w.DB); err != nil && ctx.Err() == nil {
+		w.Log.Warn("cannot free what dead processes held", "err", err)
 	}
 }
 
