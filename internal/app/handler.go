@@ -1,13 +1,46 @@
 package app
 
 import (
+	"context"
 	"net/http"
 	"net/url"
+
+	"github.com/certfleet/certfleet/internal/api"
+	"github.com/certfleet/certfleet/internal/issue"
+	"github.com/certfleet/certfleet/internal/web"
+	"github.com/certfleet/certfleet/internal/work"
 )
 
 // Handler serves the API.
 func (a *App) Handler() http.Handler {
-	return http.NotFoundHandler()
+	return web.New(web.Deps{
+		DB: a.DB, Keys: a.Keys, Acts: a.acts(), Probe: a.probe, Log: a.Log, Body: int64(a.Config.Limits.Body), ReadOnly: a.readOnly, Started: a.started,
+	})
+}
+
+// acts are what the API has done by other rooms. A node that only reads acts on nothing.
+func (a *App) acts() web.Acts {
+	acts := web.Acts{Running: a.runningJobs, DueByKind: a.dueByKind, TargetTypes: TargetTypes, CheckTarget: a.CheckTarget, Directory: a.directory, Draft: a.Issue.Draft}
+	if a.readOnly {
+		return acts
+	}
+	acts.RegisterAccount, acts.UpdateContact, acts.RolloverAccount, acts.DeactivateAccount = a.Issue.Register, a.Issue.UpdateContact, a.Issue.Rollover, a.Issue.Deactivate
+	acts.Revoke, acts.ForgetAuthority = a.Issue.Revoke, a.Issue.Forget
+	acts.SyncOrder, acts.DeactivateAuthorization = a.Issue.Sync, a.Issue.DeactivateAuthorization
+	acts.VersionOf, acts.Adopt = issue.VersionOf, issue.Adopt
+	acts.StepOrder = func(ctx context.Context, id int64) error {
+		return work.StepOnce(ctx, a.DB, a.Work.Owner, id, a.Issue.Step)
+	}
+	acts.Sweep = a.Sweep
+	return acts
+}
+
+func (a *App) directory(ctx context.Context, authority int64) (api.Directory, error) {
+	d, err := a.Issue.Directory(ctx, authority)
+	return api.Directory{
+		TermsOfService: d.Meta.TermsOfService, Website: d.Meta.Website, CAAIdentities: d.Meta.CAAIdentities,
+		ExternalAccountRequired: d.Meta.ExternalAccountRequired, Profiles: d.Meta.Profiles, RenewalInfo: d.RenewalInfo != "",
+	}, err
 }
 
 func hostOf(raw string) string {
