@@ -37,7 +37,7 @@ func (s *server) listAccounts(ctx context.Context, _ *none) (*page[api.Account],
 	return whole(rows, func(a *certfleet.Account) api.Account { return s.ofAccount(ctx, a) }), nil
 }
 
-func (s *server) getAccount(ctx context.Context, in *byID) (*out[api.Account], error) {
+func (s *server) getAccount(ctx context.Context, in *ByID) (*out[api.Account], error) {
 	a, err := s.account(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -142,14 +142,14 @@ func (s *server) accountAct(ctx context.Context, id, what string, f func(context
 	if err := act(ctx, what, f, a.ID); err != nil {
 		return nil, err
 	}
-	return s.getAccount(ctx, &byID{id})
+	return s.getAccount(ctx, &ByID{id})
 }
 
-func (s *server) registerAccount(ctx context.Context, in *byID) (*out[api.Account], error) {
+func (s *server) registerAccount(ctx context.Context, in *ByID) (*out[api.Account], error) {
 	return s.accountAct(ctx, in.ID, "registering an account", s.Acts.RegisterAccount)
 }
 
-func (s *server) agreeAccount(ctx context.Context, in *byID) (*out[api.Account], error) {
+func (s *server) agreeAccount(ctx context.Context, in *ByID) (*out[api.Account], error) {
 	return s.accountAct(ctx, in.ID, "agreeing to the terms", func(ctx context.Context, id int64) error {
 		_, err := s.intake(ctx).Agree(ctx, id)
 		return err
@@ -169,7 +169,7 @@ func (s *server) contactAccount(ctx context.Context, in *askID[api.Contact]) (*o
 }
 
 func (s *server) rolloverAccount(ctx context.Context, in *mayAskID[api.Rollover]) (*out[api.Account], error) {
-	t, err := certfleet.ParseKeyType(in.Body.KeyType)
+	t, err := certfleet.ParseKeyType(in.given().KeyType)
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +180,6 @@ func (s *server) rolloverAccount(ctx context.Context, in *mayAskID[api.Rollover]
 	return s.accountAct(ctx, in.ID, "changing the account's key", f)
 }
 
-func (s *server) deactivateAccount(ctx context.Context, in *byID) (*out[api.Account], error) {
+func (s *server) deactivateAccount(ctx context.Context, in *ByID) (*out[api.Account], error) {
 	return s.accountAct(ctx, in.ID, "deactivating the account", s.Acts.DeactivateAccount)
 }

@@ -26,7 +26,7 @@ func (s *server) listAuthorities(ctx context.Context, _ *none) (*page[api.Author
 	return whole(rows, api.OfAuthority), nil
 }
 
-func (s *server) getAuthority(ctx context.Context, in *byID) (*out[api.Authority], error) {
+func (s *server) getAuthority(ctx context.Context, in *ByID) (*out[api.Authority], error) {
 	a, err := s.authority(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (s *server) getAuthority(ctx context.Context, in *byID) (*out[api.Authority
 	return answer(api.OfAuthority(a)), nil
 }
 
-func (s *server) getDirectory(ctx context.Context, in *byID) (*out[api.Directory], error) {
+func (s *server) getDirectory(ctx context.Context, in *ByID) (*out[api.Directory], error) {
 	a, err := s.authority(ctx, in.ID)
 	if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ func certificateFilter(ctx context.Context, q *api.CertificateQuery) (f store.Ce
 	return f, err
 }
 
-func (s *server) getCertificate(ctx context.Context, in *byID) (*out[api.Certificate], error) {
+func (s *server) getCertificate(ctx context.Context, in *ByID) (*out[api.Certificate], error) {
 	c, err := s.certificate(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (s *server) renewCertificate(ctx context.Context, in *mayAskID[api.Renewal]
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.intake(ctx).Renew(ctx, c.ID, in.Body)
+	r, err := s.intake(ctx).Renew(ctx, c.ID, in.given())
 	if err != nil {
 		return nil, err
 	}
@@ -110,8 +110,8 @@ func (s *server) renewCertificate(ctx context.Context, in *mayAskID[api.Renewal]
 }
 
 // turn is an operation that moves a certificate to another state.
-func (s *server) turn(do func(intake.Room, context.Context, int64) (*intake.Result, error)) func(context.Context, *byID) (*out[api.CertificateAnswer], error) {
-	return func(ctx context.Context, in *byID) (*out[api.CertificateAnswer], error) {
+func (s *server) turn(do func(intake.Room, context.Context, int64) (*intake.Result, error)) func(context.Context, *ByID) (*out[api.CertificateAnswer], error) {
+	return func(ctx context.Context, in *ByID) (*out[api.CertificateAnswer], error) {
 		c, err := s.certificate(ctx, in.ID)
 		if err != nil {
 			return nil, err

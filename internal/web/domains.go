@@ -8,8 +8,8 @@ import (
 	"github.com/certfleet/certfleet/internal/store"
 )
 
-// byName names a domain.
-type byName struct {
+// ByName names a domain; exported as ByID is.
+type ByName struct {
 	Name string `path:"name" doc:"A host name, wildcard or IP address."`
 }
 
@@ -48,7 +48,7 @@ func (s *server) domain(ctx context.Context, q store.Q, name string) (*certfleet
 	return d, err
 }
 
-func (s *server) getDomain(ctx context.Context, in *byName) (*out[api.Domain], error) {
+func (s *server) getDomain(ctx context.Context, in *ByName) (*out[api.Domain], error) {
 	d, err := s.domain(ctx, s.DB.Q, in.Name)
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (s *server) getDomain(ctx context.Context, in *byName) (*out[api.Domain], e
 }
 
 type changeDomain struct {
-	byName
+	ByName
 	Body api.DomainChange
 }
 

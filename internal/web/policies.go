@@ -35,7 +35,7 @@ func (s *server) listPolicies(ctx context.Context, _ *none) (*page[api.Policy], 
 	return whole(rows, api.OfPolicy), nil
 }
 
-func (s *server) getPolicy(ctx context.Context, in *byID) (*out[api.Policy], error) {
+func (s *server) getPolicy(ctx context.Context, in *ByID) (*out[api.Policy], error) {
 	p, err := s.policy(ctx, in.ID)
 	if err != nil {
 		return nil, err

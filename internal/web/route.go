@@ -13,8 +13,9 @@ import (
 type (
 	none struct{}
 
-	// byID names one object in the path.
-	byID struct {
+	// ByID names one object in the path. It is exported because huma passes by
+	// embedded structs that are not.
+	ByID struct {
 		ID string `path:"id" doc:"The label or id."`
 	}
 	// byNumber names one object that has no label.
@@ -27,15 +28,15 @@ type (
 	}
 	// askID has a body and names one object.
 	askID[B any] struct {
-		byID
+		ByID
 		Body B
 	}
 	// mayAskID is askID with a body that may be left out.
 	mayAskID[B any] struct {
-		byID
-		Body B `required:"false"`
+		ByID
+		Body *B
 	}
-	// make has a body and may be repeated by its key.
+	// makeOne has a body and may be repeated by its key.
 	makeOne[B any] struct {
 		Key  string `header:"Idempotency-Key" maxLength:"255" doc:"Repeats with the same key answer what the first one answered."`
 		Body B
@@ -76,6 +77,14 @@ func (s *server) operation(method, path string, r route) huma.Operation {
 		Security: []map[string][]string{{"token": {string(r.scope)}}}, MaxBodyBytes: s.Body,
 		Errors: []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
 	}
+}
+
+// given is what was sent, or nothing.
+func (in *mayAskID[B]) given() (b B) {
+	if in.Body != nil {
+		b = *in.Body
+	}
+	return b
 }
 
 // answer is the answer of a handler that did what was asked.

@@ -39,7 +39,7 @@ func (s *server) listTargets(ctx context.Context, q *api.TargetQuery) (*page[api
 	return paged(ctx, rows, next, api.OfTarget), nil
 }
 
-func (s *server) getTarget(ctx context.Context, in *byID) (*out[api.Target], error) {
+func (s *server) getTarget(ctx context.Context, in *ByID) (*out[api.Target], error) {
 	t, err := s.target(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -92,13 +92,13 @@ func (s *server) deliverTarget(ctx context.Context, in *mayAskID[api.Redelivery]
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.certificateID(ctx, in.Body.Certificate)
+	c, err := s.certificateID(ctx, in.given().Certificate)
 	if err != nil {
 		return nil, err
 	}
 	var n int64
 	err = s.write(ctx, func(tx *store.Tx) error {
-		if n, err = tx.DeliverAgain(ctx, t.ID, c, in.Body.Force); err != nil {
+		if n, err = tx.DeliverAgain(ctx, t.ID, c, in.given().Force); err != nil {
 			return err
 		}
 		return tx.Event(ctx, certfleet.Event{Kind: "target.delivery_wanted", Tenant: t.Tenant, TargetID: t.ID, CertificateID: c, Msg: strconv.FormatInt(n, 10) + " deliveries to " + t.Label + " are due"})

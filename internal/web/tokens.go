@@ -74,7 +74,7 @@ func tokenRow(n api.NewToken, giver *certfleet.Token, now time.Time) (*certfleet
 	return t, nil
 }
 
-func (s *server) revokeToken(ctx context.Context, in *byID) (*out[api.Token], error) {
+func (s *server) revokeToken(ctx context.Context, in *ByID) (*out[api.Token], error) {
 	rows, err := s.DB.Tokens(ctx, tenant(ctx))
 	if err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ func (s *server) listVersions(ctx context.Context, q *api.VersionQuery) (*page[a
 	return paged(ctx, rows, next, api.OfVersion), nil
 }
 
-func (s *server) getVersion(ctx context.Context, in *byID) (*out[api.VersionStory], error) {
+func (s *server) getVersion(ctx context.Context, in *ByID) (*out[api.VersionStory], error) {
 	v, err := s.version(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (s *server) revokeVersion(ctx context.Context, in *mayAskID[api.Revocation]
 	if s.Acts.Revoke == nil {
 		return nil, unable("revoking")
 	}
-	if err := s.Acts.Revoke(ctx, v.ID, in.Body.Reason); err != nil {
+	if err := s.Acts.Revoke(ctx, v.ID, in.given().Reason); err != nil {
 		return nil, err
 	}
 	v, err = s.DB.Version(ctx, v.ID)
@@ -75,12 +75,12 @@ func (s *server) exportVersion(ctx context.Context, in *mayAskID[api.ExportReque
 	if err != nil {
 		return nil, err
 	}
-	pack, err := s.pack(ctx, v, in.Body)
+	pack, err := s.pack(ctx, v, in.given())
 	if err != nil {
 		return nil, err
 	}
 	defer pack.KeyPEM.Wipe()
-	file, err := porter.Export(porter.Format(cmp.Or(in.Body.Format, "pem")), pack)
+	file, err := porter.Export(porter.Format(cmp.Or(in.given().Format, "pem")), pack)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (s *server) listKeys(ctx context.Context, q *api.KeyQuery) (*page[api.Key],
 	return paged(ctx, rows, next, api.OfKey), nil
 }
 
-func (s *server) getKey(ctx context.Context, in *byID) (*out[api.Key], error) {
+func (s *server) getKey(ctx context.Context, in *ByID) (*out[api.Key], error) {
 	k, err := s.key(ctx, in.ID)
 	if err != nil {
 		return nil, err

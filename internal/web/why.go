@@ -30,7 +30,7 @@ type story struct {
 	w       api.Why
 }
 
-func (s *server) why(ctx context.Context, in *byName) (*out[api.Why], error) {
+func (s *server) why(ctx context.Context, in *ByName) (*out[api.Why], error) {
 	st, err := s.gather(ctx, in.Name)
 	if err != nil {
 		return nil, err
