@@ -145,7 +145,14 @@ func (u *Updater) replace(ctx context.Context, file string, payload []byte, leaf
 
 func (u *Updater) knows(ctx context.Context, file string) (bool, error) {
 	answer, err := u.ask(ctx, []byte("show ssl cert "+file+"\n"))
-	return err == nil && strings.Contains(answer, "Filename: "), err
+	switch {
+	case err != nil || strings.Contains(answer, "Filename: "):
+		return err == nil, err
+	case strings.Contains(answer, "Not found"):
+		return false, nil
+	}
+	// Below level admin HAProxy 2.6 claims to be out of memory.
+	return false, notAllowed()
 }
 
 func (u *Updater) introduce(ctx context.Context, file string) error {

@@ -38,9 +38,13 @@ func (u *Updater) ask(ctx context.Context, command []byte) (string, error) {
 		return "", u.unreachable(err)
 	}
 	if s := string(answer); strings.Contains(s, "Permission denied") {
-		return "", &certfleet.Error{Kind: certfleet.Denied, Msg: "HAProxy's socket does not allow the command", Advice: `write "level admin" on the stats socket line of HAProxy's configuration`}
+		return "", notAllowed()
 	}
 	return string(answer), nil
+}
+
+func notAllowed() error {
+	return &certfleet.Error{Kind: certfleet.Denied, Msg: "HAProxy's socket does not allow the command", Advice: `write "level admin" on the stats socket line of HAProxy's configuration`}
 }
 
 func (u *Updater) unreachable(err error) error {

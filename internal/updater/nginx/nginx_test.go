@@ -1,0 +1,150 @@
+package nginx
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/dial"
+	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/probe"
+)
+
+// server is a real nginx of this machine in a folder of its own.
+type server struct {
+	*testing.T
+	dir, addr string
+	ca        *pki.CA
+}
+
+const conf = `
+daemon on;
+pid %[1]s/nginx.pid;
+error_log %[1]s/error.log;
+events {}
+http {
+	access_log off;
+	client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
+	server {
+		listen %[2]s ssl;
+		ssl_certificate %[1]s/chain.pem;
+		ssl_certificate_key %[1]s/key.pem;
+	}
+}
+`
+
+func start(t *testing.T) *server {
+	t.Helper()
+	if _, err := exec.LookPath("nginx"); err != nil {
+		if os.Getenv("CERTFLEET_REAL") == "1" {
+			t.Fatal("nginx is not installed")
+		}
+		t.Skip("nginx is not installed")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	ca, err := pki.NewCA("test", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{T: t, dir: t.TempDir(), addr: l.Addr().String(), ca: ca}
+	s.write("nginx.conf", fmt.Sprintf(conf, s.dir, s.addr))
+	s.renew()
+	if out, err := exec.Command("nginx", "-p", s.dir, "-c", filepath.Join(s.dir, "nginx.conf")).CombinedOutput(); err != nil {
+		t.Fatalf("start nginx: %v\n%s", err, out)
+	}
+	t.Cleanup(func() {
+		exec.Command("nginx", "-p", s.dir, "-c", filepath.Join(s.dir, "nginx.conf"), "-s", "stop").Run()
+	})
+	return s
+}
+
+func (s *server) write(name, text string) {
+	s.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// renew puts a new pair on disk and answers its fingerprint.
+func (s *server) renew() string {
+	s.Helper()
+	issued, err := s.ca.IssueServer([]string{"shop.example"}, time.Hour, time.Now())
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.write("chain.pem", string(issued.ChainPEM))
+	s.write("key.pem", string(issued.KeyPEM))
+	chain, err := pki.ParseChain(issued.ChainPEM)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return pki.Fingerprint(chain[0])
+}
+
+// serves waits until a handshake shows the fingerprint: old workers may take
+// connections for a moment after a reload.
+func (s *server) serves(want string) {
+	s.Helper()
+	name, _ := certfleet.ParseName("shop.example")
+	var got string
+	for range 100 {
+		seen, err := probe.Look(s.Context(), s.addr, name, probe.Options{Timeout: time.Second})
+		if got = seen.Fingerprint; err == nil && got == want {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	s.Errorf("serves %s, want %s", got, want)
+}
+
+func TestReloadServesWhatIsOnDisk(t *testing.T) {
+	s := start(t)
+	u, err := New(Config{Conf: filepath.Join(s.dir, "nginx.conf"), Prefix: s.dir}, dial.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	renewed := s.renew()
+	if err := u.Update(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	s.serves(renewed)
+
+	s.write("key.pem", "no key")
+	err = u.Update(t.Context(), nil)
+	if err == nil || !strings.Contains(err.Error(), "key.pem") || !strings.Contains(err.Error(), "was not reloaded") || certfleet.AdviceOf(err) == "" {
+		t.Errorf("a broken key: %v; want nginx's own words and advice", err)
+	}
+	s.serves(renewed)
+}
+
+func TestReloadOfNginxThatDoesNotRun(t *testing.T) {
+	s := start(t)
+	u, _ := New(Config{Conf: filepath.Join(s.dir, "nginx.conf"), Prefix: s.dir}, dial.Deps{})
+	exec.Command("nginx", "-p", s.dir, "-c", filepath.Join(s.dir, "nginx.conf"), "-s", "stop").Run()
+	for range 100 {
+		if _, err := os.Stat(filepath.Join(s.dir, "nginx.pid")); err != nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := u.Update(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "could not be told") || certfleet.AdviceOf(err) == "" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := New(Config{Conf: "nginx.conf"}, dial.Deps{}); certfleet.KindOf(err) != certfleet.Invalid {
+		t.Errorf("a relative path: %v", err)
+	}
+	u, _ = New(Config{Program: filepath.Join(s.dir, "none")}, dial.Deps{})
+	if err := u.Update(t.Context(), nil); certfleet.KindOf(err) != certfleet.NotFound {
+		t.Errorf("no nginx there: %v", err)
+	}
+}
