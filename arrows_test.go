@@ -35,6 +35,7 @@ var arrows = map[string]string{
 	"internal/porter":  "internal/store internal/plan internal/keystore",
 	"internal/web":     "internal/store internal/plan internal/keystore internal/api internal/probe internal/porter internal/intake",
 	"internal/store":   "internal/store",
+	"internal/updater": "internal/updater",
 	"internal/work":    "internal/store",
 	"internal/target":  "internal/updater internal/target/targettest",
 }
