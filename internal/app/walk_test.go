@@ -36,7 +36,10 @@ func freePort(t testing.TB) int {
 }
 
 // start boots Pebble and a node that uses it.
-func start(t *testing.T, o pebble.Options) *fleet {
+func start(t *testing.T, o pebble.Options) *fleet { return startOn(t, o, "") }
+
+// startOn does so on a store of its own choice, empty for a fresh SQLite file.
+func startOn(t *testing.T, o pebble.Options, where config.Database) *fleet {
 	t.Helper()
 	o.HTTPPort, o.TLSPort = freePort(t), freePort(t)
 	ca, err := pebble.Start(o)
@@ -46,7 +49,7 @@ func start(t *testing.T, o pebble.Options) *fleet {
 	t.Cleanup(func() { ca.Close() })
 	f := &fleet{ca: ca, dir: t.TempDir()}
 	c := config.Default()
-	c.StateDir = f.dir
+	c.StateDir, c.Database = f.dir, where
 	c.Listen = config.Listen{API: config.Off, HTTP01: addr(o.HTTPPort), TLSALPN01: addr(o.TLSPort)}
 	key, err := keeper.Generate()
 	if err != nil {
