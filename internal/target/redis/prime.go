@@ -1,0 +1,155 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// primeBatch is how many bundles share the round trips of a full write.
+const primeBatch = 500
+
+// cursorTTL is how long an interrupted full write can be resumed.
+const cursorTTL = 24 * time.Hour
+
+// Progress is how far a full write or a comparison has come.
+type Progress struct {
+	Certificates int           // looked at so far
+	Names        int           // written, or found well
+	Failed       int           // certificates with a problem
+	After        string        // the label it goes on after
+	Took         time.Duration // since it began
+}
+
+// Prime writes everything that from yields, in order of labels, in pipelines.
+// from is called with the label to go on after: empty, or where an earlier call
+// was interrupted within a day. report, which may be nil, is called after each
+// batch, with the receipts that failed in it. The edges are told once, at the end.
+func (t *Target) Prime(ctx context.Context, from func(after string) iter.Seq2[certfleet.Bundle, error], report func(Progress, []certfleet.Receipt)) (Progress, error) {
+	db, err := t.open(ctx)
+	if err != nil {
+		return Progress{}, err
+	}
+	defer db.Close()
+	after, err := db.Get(ctx, t.cursorKey()).Result()
+	if err != nil && !errors.Is(err, goredis.Nil) {
+		return Progress{}, t.explain(err)
+	}
+	p := priming{Target: t, db: db, report: report, began: time.Now(), Progress: Progress{After: after}}
+	if err := p.all(ctx, from(after)); err != nil {
+		return p.Progress, err
+	}
+	if err := db.Del(ctx, t.cursorKey()).Err(); err != nil {
+		return p.Progress, t.explain(err)
+	}
+	return p.Progress, t.announceAll(ctx, db)
+}
+
+func (t *Target) cursorKey() string { return t.Prefix + "certfleet:prime" }
+
+type priming struct {
+	Progress
+	*Target
+	db     goredis.UniversalClient
+	report func(Progress, []certfleet.Receipt)
+	began  time.Time
+}
+
+func (p *priming) all(ctx context.Context, bundles iter.Seq2[certfleet.Bundle, error]) error {
+	batch := make([]certfleet.Bundle, 0, primeBatch)
+	for b, err := range bundles {
+		if err != nil {
+			return errors.Join(err, p.flush(ctx, batch))
+		}
+		if batch = append(batch, b); len(batch) == primeBatch {
+			if err := p.flush(ctx, batch); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+	}
+	return p.flush(ctx, batch)
+}
+
+// flush writes a batch and notes how far that is. A bundle that is refused is
+// reported and passed by; a Redis that does not answer ends it.
+func (p *priming) flush(ctx context.Context, batch []certfleet.Bundle) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	receipts, _ := p.write(ctx, p.db, batch)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("prime Redis: %w", err)
+	}
+	var failed []certfleet.Receipt
+	for i, r := range receipts {
+		switch kind := certfleet.KindOf(r.Err); {
+		case r.Err == nil, kind == certfleet.Conflict: // a newer one is there, which is well
+			p.Names += len(batch[i].Names)
+		case kind == certfleet.Unreachable || kind == certfleet.Limited:
+			return r.Err
+		default:
+			failed = append(failed, r)
+		}
+		batch[i].KeyPEM.Wipe()
+	}
+	p.Certificates, p.Failed, p.Took = p.Certificates+len(batch), p.Failed+len(failed), time.Since(p.began)
+	p.After = batch[len(batch)-1].Certificate
+	if err := p.db.Set(ctx, p.cursorKey(), p.After, cursorTTL).Err(); err != nil {
+		return p.explain(err)
+	}
+	if p.report != nil {
+		p.report(p.Progress, failed)
+	}
+	return nil
+}
+
+// announceAll has every edge look at everything anew.
+func (t *Target) announceAll(ctx context.Context, db goredis.UniversalClient) error {
+	if err := db.Publish(ctx, t.channel(), "*").Err(); err != nil {
+		return t.explain(err)
+	}
+	if len(t.edges) == 0 {
+		return nil
+	}
+	var problems []error
+	for _, r := range t.Expire(ctx, make([]string, oneByOne+1)) { // more than singly
+		problems = append(problems, r.Err)
+	}
+	return errors.Join(problems...)
+}
+
+// Difference is a certificate that Redis does not hold as it should.
+type Difference struct {
+	Certificate string
+	Want, Have  string // fingerprints
+	Err         error
+}
+
+// Verify compares what Redis holds with what it should: fingerprints by label.
+// differs is called for each that is missing, other or broken.
+func (t *Target) Verify(ctx context.Context, want iter.Seq2[string, string], differs func(Difference)) (Progress, error) {
+	db, err := t.open(ctx)
+	if err != nil {
+		return Progress{}, err
+	}
+	defer db.Close()
+	began, p := time.Now(), Progress{}
+	for label, fingerprint := range want {
+		have, err := t.holds(ctx, db, label)
+		if certfleet.KindOf(err) == certfleet.Unreachable || ctx.Err() != nil {
+			return p, errors.Join(err, ctx.Err())
+		}
+		p.Certificates, p.After, p.Took = p.Certificates+1, label, time.Since(began)
+		if err != nil || have != fingerprint {
+			p.Failed++
+			differs(Difference{Certificate: label, Want: fingerprint, Have: have, Err: err})
+		}
+	}
+	return p, nil
+}

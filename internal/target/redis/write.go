@@ -1,0 +1,143 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/certfleet/certfleet"
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// job is one bundle on its way through the phases.
+type job struct {
+	content
+	receipt     *certfleet.Receipt
+	staleItems  []string // of earlier versions
+	staleShared []string
+	dropped     []string // items that this version no longer has
+	err         error
+}
+
+// run takes all jobs through each phase in one round trip: claim the record,
+// write what is shared, write the names, drop what is stale, close the record. A
+// crash in between leaves the record open, and the next delivery goes on from it.
+func (t *Target) run(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
+	t.claim(ctx, db, jobs)
+	t.share(ctx, db, jobs)
+	t.name(ctx, db, jobs)
+	for _, j := range jobs {
+		j.dropped = t.without(j.staleItems, j.named)
+		j.staleItems = j.dropped
+		j.staleShared = slices.DeleteFunc(j.staleShared, func(k string) bool {
+			return slices.ContainsFunc(j.shared, func(s sharedValue) bool { return s.key == k })
+		})
+	}
+	t.drop(ctx, db, jobs)
+	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) []*goredis.Cmd {
+		return []*goredis.Cmd{settleRecord.EvalSha(ctx, p, []string{t.recordKey(j.label)}, j.version, j.fingerprint)}
+	}, nil)
+}
+
+// phase queues the commands of every job that is well so far, sends them
+// together, and hands back what came.
+func phase(ctx context.Context, db goredis.UniversalClient, jobs []*job, queue func(goredis.Pipeliner, *job) []*goredis.Cmd, took func(*job, []*goredis.Cmd) error) {
+	p := db.Pipeline()
+	queued := make([][]*goredis.Cmd, len(jobs))
+	for i, j := range jobs {
+		if j.err == nil {
+			queued[i] = queue(p, j)
+		}
+	}
+	if p.Len() == 0 {
+		return
+	}
+	p.Exec(ctx) // each command has its own error
+	for i, j := range jobs {
+		for _, cmd := range queued[i] {
+			if err := cmd.Err(); err != nil && j.err == nil {
+				j.err = err
+			}
+		}
+		if j.err == nil && took != nil && len(queued[i]) > 0 {
+			j.err = took(j, queued[i])
+		}
+	}
+}
+
+func (t *Target) claim(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
+	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) []*goredis.Cmd {
+		return []*goredis.Cmd{claim.EvalSha(ctx, p, []string{t.recordKey(j.label)}, j.version, j.items(), j.sharedKeys())}
+	}, func(j *job, got []*goredis.Cmd) error {
+		answer, err := got[0].StringSlice()
+		if err != nil || len(answer) != 3 {
+			return fmt.Errorf("claim %s: %w", j.label, err)
+		}
+		if have := version(answer[0]); have > j.version {
+			return &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("version %d of %q is there, which is newer than %d", have, j.label, j.version), Advice: "deliver the newer version"}
+		}
+		j.staleItems, j.staleShared = lines(answer[1]), lines(answer[2])
+		return nil
+	})
+}
+
+func (t *Target) share(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
+	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) (cmds []*goredis.Cmd) {
+		for _, s := range j.shared {
+			cmds = append(cmds, share.EvalSha(ctx, p, []string{s.key, t.usersKey(s.key)}, s.value, s.until, j.label))
+		}
+		return cmds
+	}, nil)
+}
+
+func (t *Target) name(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
+	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) (cmds []*goredis.Cmd) {
+		for _, n := range j.named {
+			args := []any{n.pair, j.version, j.label, n.until}
+			for _, f := range n.fields {
+				args = append(args, f)
+			}
+			cmds = append(cmds, putName.EvalSha(ctx, p, []string{n.key, t.ownerKey(n.key)}, args...))
+		}
+		return cmds
+	}, func(j *job, got []*goredis.Cmd) error {
+		for i, cmd := range got {
+			if have, _ := cmd.Text(); version(have) > j.version {
+				t.log.Info("name is another certificate's", "certificate", j.label, "version", j.version, "name", j.names[i], "newer", have)
+			}
+		}
+		return nil
+	})
+}
+
+// without leaves out the items that the new version has too.
+func (t *Target) without(items []string, named []namedValue) []string {
+	keep := map[string]bool{}
+	for _, n := range named {
+		keep[n.item()] = true
+	}
+	return slices.DeleteFunc(slices.Clone(items), func(item string) bool { return keep[item] })
+}
+
+// drop takes away what is stale: names first, so that none refers to nothing.
+func (t *Target) drop(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
+	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) (cmds []*goredis.Cmd) {
+		for _, item := range j.staleItems {
+			key, pair := splitItem(item)
+			cmds = append(cmds, dropName.EvalSha(ctx, p, []string{key, t.ownerKey(key)}, pair, j.label))
+		}
+		return cmds
+	}, nil)
+	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) (cmds []*goredis.Cmd) {
+		for _, key := range j.staleShared {
+			cmds = append(cmds, unshare.EvalSha(ctx, p, []string{key, t.usersKey(key)}, j.label))
+		}
+		return cmds
+	}, nil)
+}
+
+func splitItem(item string) (key, pair string) {
+	key, pair, _ = strings.Cut(item, " ")
+	return key, pair
+}
