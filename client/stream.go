@@ -82,36 +82,46 @@ func (c *Client) Follow(ctx context.Context, q StreamQuery) iter.Seq2[Event, err
 }
 
 // readStream reads server-sent events; alive is called for every line, with the
-// id that it sets or nothing. It ends without an error when each says stop.
+// id that a finished block sets or nothing. It ends without an error when each
+// says stop.
 func readStream(r io.Reader, alive func(id string), each func(Event) bool) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
-	var data strings.Builder
+	var data, id string
 	for lines.Scan() {
-		line := lines.Text()
-		id, _ := strings.CutPrefix(line, "id:")
-		if id == line {
-			id = ""
+		field, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch field {
+		case "id":
+			id = value
+		case "data":
+			data += value
 		}
-		alive(strings.TrimSpace(id))
-		if rest, ok := strings.CutPrefix(line, "data:"); ok {
-			data.WriteString(strings.TrimPrefix(rest, " "))
+		if lines.Text() != "" {
+			alive("")
 			continue
 		}
-		if line != "" || data.Len() == 0 {
-			continue
+		more, err := hand(data, each)
+		if err != nil || !more {
+			return err
 		}
-		var e Event
-		if err := json.Unmarshal([]byte(data.String()), &e); err != nil {
-			return fmt.Errorf("read an event: %w", err)
-		}
-		data.Reset()
-		if !each(e) {
-			return nil
-		}
+		alive(id)
+		data, id = "", ""
 	}
 	if err := lines.Err(); err != nil {
 		return err
 	}
 	return io.ErrUnexpectedEOF
+}
+
+// hand gives one event on, if there is one.
+func hand(data string, each func(Event) bool) (more bool, err error) {
+	if data == "" {
+		return true, nil
+	}
+	var e Event
+	if err := json.Unmarshal([]byte(data), &e); err != nil {
+		return false, fmt.Errorf("read an event: %w", err)
+	}
+	return each(e), nil
 }
