@@ -208,8 +208,18 @@ func (r *Room) failAll(ctx context.Context, list []*certfleet.Delivery, stored *
 	return all
 }
 
+// release gives a claimed delivery back as it was, to be done again at once by
+// whoever comes next.
+func (r *Room) release(ctx context.Context, d *certfleet.Delivery) error {
+	d.Owner, d.LeaseUntil = "", time.Time{}
+	return r.save(ctx, d, nil)
+}
+
 // fail keeps the delivery due; what the target holds stays in place.
 func (r *Room) fail(ctx context.Context, d *certfleet.Delivery, stored *certfleet.StoredTarget, cause error) error {
+	if errors.Is(cause, context.Canceled) {
+		return r.release(ctx, d) // we end, the target did nothing wrong
+	}
 	d.Attempts++
 	d.State, d.Problem, d.Advice = certfleet.DeliveryFailed, cause.Error(), certfleet.AdviceOf(cause)
 	d.Owner, d.LeaseUntil = "", time.Time{}

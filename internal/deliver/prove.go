@@ -35,9 +35,12 @@ func (r *Room) prove(ctx context.Context, d *certfleet.Delivery, stored *certfle
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, proveTime)
+	look, cancel := context.WithTimeout(ctx, proveTime)
 	defer cancel()
-	sights := probe.LookAll(ctx, names(v.Names, stored.Proof), stored.Probe, r.Probe)
+	sights := probe.LookAll(look, names(v.Names, stored.Proof), stored.Probe, r.Probe)
+	if ctx.Err() != nil {
+		return r.release(ctx, d) // a look that was cut off says nothing about the edge
+	}
 	return r.saw(context.WithoutCancel(ctx), d, stored, v, sights)
 }
 
