@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -35,7 +36,8 @@ type App struct {
 	Work    *work.Work
 	Log     *slog.Logger
 
-	guard   *dial.Guard
+	guard   atomic.Pointer[dial.Guard]      // replaced by Reload
+	trusted atomic.Pointer[config.Prefixes] // replaced by Reload
 	solvers *solvers
 	probe   probe.Options
 	hits    *hits
@@ -97,14 +99,16 @@ func (a *App) openStore(ctx context.Context, o Options) error {
 }
 
 func (a *App) build(o Options) error {
-	var err error
-	if a.guard, err = dial.NewGuard(a.Config.Outbound.Allow.Strings()); err != nil {
+	guard, err := dial.NewGuard(a.Config.Outbound.Allow.Strings())
+	if err != nil {
 		return err
 	}
+	a.guard.Store(guard)
+	a.trusted.Store(&a.Config.TrustedProxies)
 	if a.probe, err = a.probeOptions(); err != nil {
 		return err
 	}
-	if a.solvers, err = a.buildSolvers(o.Solvers); err != nil {
+	if a.solvers, err = a.buildSolvers(a.Config.Solvers, o.Solvers); err != nil {
 		return err
 	}
 	owner := work.OwnerName()

@@ -73,7 +73,7 @@ func (a *App) target(t *certfleet.StoredTarget) (certfleet.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return build(targetTypes, "target", s, a.guard.Deps(a.Log))
+	return build(targetTypes, "target", s, a.guard.Load().Deps(a.Log))
 }
 
 // CheckTarget says whether a target could be built from its type and settings.

@@ -24,16 +24,20 @@ func (a *App) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := work.FreeDead(ctx, a.DB); err != nil {
-		return errors.Join(err, closeAll(listeners))
+	if !a.readOnly {
+		if err := work.FreeDead(ctx, a.DB); err != nil {
+			return errors.Join(err, closeAll(listeners))
+		}
 	}
 	close(a.ready)
 	group, ctx := errgroup.WithContext(ctx)
 	if ln := listeners["api"]; ln != nil {
 		group.Go(func() error { return a.serveAPI(ctx, ln) })
 	}
-	a.solve(ctx, group, listeners)
-	group.Go(func() error { return a.Work.Run(ctx) })
+	if !a.readOnly {
+		a.solve(ctx, group, listeners)
+		group.Go(func() error { return a.Work.Run(ctx) })
+	}
 	return group.Wait()
 }
 
@@ -61,7 +65,10 @@ func (a *App) RunOnce(ctx context.Context, patience time.Duration) error {
 // solve answers challenges where there are listeners for them.
 func (a *App) solve(ctx context.Context, group *errgroup.Group, listeners map[string]net.Listener) {
 	if ln := listeners["http01"]; ln != nil {
-		handler := &http01.Handler{Lookup: a.answer, Hit: a.hits.add, Trusted: a.Config.TrustedProxies, Log: a.Log}
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			h := http01.Handler{Lookup: a.answer, Hit: a.hits.add, Trusted: *a.trusted.Load(), Log: a.Log}
+			h.ServeHTTP(w, r)
+		})
 		group.Go(func() error { return serve(ctx, http01.NewServer(handler), ln) })
 	}
 	if ln := listeners["tlsalpn01"]; ln != nil {
@@ -72,6 +79,9 @@ func (a *App) solve(ctx context.Context, group *errgroup.Group, listeners map[st
 
 // listen opens every listener that is configured.
 func (a *App) listen(ctx context.Context) (map[string]net.Listener, error) {
+	if a.readOnly {
+		return a.listenFor(ctx, "api")
+	}
 	return a.listenFor(ctx, "api", "http01", "tlsalpn01")
 }
 

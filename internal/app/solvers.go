@@ -8,21 +8,27 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/solver/http01"
 	"github.com/certfleet/certfleet/internal/solver/tlsalpn01"
 )
 
 // solvers are what this node can solve challenges with.
 type solvers struct {
-	dns map[string]certfleet.Solver // by label
+	given map[string]certfleet.Solver // by Options, by label
+
+	mu      sync.Mutex
+	dns     map[string]certfleet.Solver // by label, guarded by mu
+	retired []certfleet.Solver          // replaced, and maybe still in use; guarded by mu
 }
 
-func (a *App) buildSolvers(more map[string]certfleet.Solver) (*solvers, error) {
-	s := &solvers{dns: map[string]certfleet.Solver{}}
+func (a *App) buildSolvers(sections config.Sections, more map[string]certfleet.Solver) (*solvers, error) {
+	s := &solvers{given: more, dns: map[string]certfleet.Solver{}}
 	maps.Copy(s.dns, more)
-	for _, section := range a.Config.Solvers {
+	for _, section := range sections {
 		if section.Type == "acmedns" {
 			solver, err := a.acmedns(section)
 			if err != nil {
@@ -31,7 +37,7 @@ func (a *App) buildSolvers(more map[string]certfleet.Solver) (*solvers, error) {
 			s.dns[section.Label] = solver
 			continue
 		}
-		solver, err := build(solverTypes, "solver", section, a.guard.Deps(a.Log))
+		solver, err := build(solverTypes, "solver", section, a.guard.Load().Deps(a.Log))
 		if err != nil {
 			return nil, errors.Join(err, s.close())
 		}
@@ -49,6 +55,8 @@ func (s *solvers) find(typ certfleet.ChallengeType, label string) (certfleet.Sol
 	case certfleet.TLSALPN01:
 		return &tlsalpn01.Solver{}, nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if solver, ok := s.dns[label]; ok {
 		return solver, nil
 	}
@@ -64,9 +72,31 @@ func (s *solvers) find(typ certfleet.ChallengeType, label string) (certfleet.Sol
 	return s.dns[labels[0]], nil
 }
 
+// replace takes the solvers of another configuration over. Those that were in use
+// are closed at the next replacement, because a step may be using them.
+func (s *solvers) replace(by *solvers) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := closeSolvers(s.retired)
+	s.retired = nil
+	for label, solver := range s.dns {
+		if s.given[label] != solver {
+			s.retired = append(s.retired, solver)
+		}
+	}
+	s.dns = by.dns
+	return err
+}
+
 func (s *solvers) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return closeSolvers(append(slices.Collect(maps.Values(s.dns)), s.retired...))
+}
+
+func closeSolvers(list []certfleet.Solver) error {
 	var all error
-	for _, solver := range s.dns {
+	for _, solver := range list {
 		if c, ok := solver.(io.Closer); ok {
 			all = errors.Join(all, c.Close())
 		}
