@@ -1,0 +1,128 @@
+package web
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/api"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+func (k *kit) why(name string) api.Why {
+	k.t.Helper()
+	var w api.Why
+	k.ok("GET", "/v1/why/"+name, "").into(k.t, &w)
+	return w
+}
+
+// change writes rows by hand, as other rooms would.
+func (k *kit) change(fn func(ctx context.Context, tx *store.Tx) error) {
+	k.t.Helper()
+	ctx := context.Background()
+	must(k.t, k.db.Tx(ctx, time.Now(), func(tx *store.Tx) error { return fn(ctx, tx) }))
+}
+
+func says(t *testing.T, w api.Why, parts ...string) {
+	t.Helper()
+	all := strings.Join(w.Sentences, "\n")
+	for _, p := range parts {
+		if !strings.Contains(all, p) {
+			t.Errorf("%q is not said in\n%s", p, all)
+		}
+	}
+}
+
+func TestWhyKnowsNothingOfAName(t *testing.T) {
+	w := newKit(t).why("nobody.example.com")
+	if w.Verdict != "unknown" || w.Advice == "" || w.NextStep == "" {
+		t.Errorf("%+v", w)
+	}
+	says(t, w, "nobody.example.com is not known here", "certfleet add nobody.example.com")
+}
+
+func TestWhyTellsOfAFailureAsTheCASaidIt(t *testing.T) {
+	k := newKit(t).fleet()
+	k.ok("POST", "/v1/certificates", `{"names":["a.example.com"]}`)
+	k.change(func(ctx context.Context, tx *store.Tx) error {
+		c, err := tx.Certificate(ctx, 1)
+		if err != nil {
+			return err
+		}
+		c.Failures, c.Problem, c.Advice, c.FailedAt = 2, "dns :: NXDOMAIN looking up A for a.example.com", "create the name in DNS", tx.Now().Add(-5*time.Minute)
+		c.DueAt, c.DueReason = tx.Now().Add(100*time.Minute), "try 3 after a failure"
+		return tx.SaveCertificate(ctx, c)
+	})
+	w := k.why("a.example.com")
+	if w.Verdict != "failing" || w.Problem == "" || w.Certificate.Label != "a.example.com" {
+		t.Errorf("%+v", w)
+	}
+	says(t, w, "no certificate yet", "5 minutes ago: dns :: NXDOMAIN looking up A", "Advice: create the name in DNS", "try 3 after a failure", "another order is tried in 99 minutes")
+}
+
+func TestWhyTellsWhatIsServedWhere(t *testing.T) {
+	k := newKit(t).fleet()
+	chain, key := pair(t, 90*24*time.Hour, "shop.example.com", "*.shop.example.com")
+	k.ok("POST", "/v1/import", body(t, api.Import{ChainPEM: chain, KeyPEM: key, Manage: true, Targets: []string{"edge"}}))
+	if w := k.why("shop.example.com"); w.Verdict != "unproven" || len(w.Slots) != 1 {
+		t.Errorf("before it is seen: %+v", w)
+	}
+	v, err := k.db.Version(context.Background(), 1)
+	must(t, err)
+	k.change(func(ctx context.Context, tx *store.Tx) error {
+		d, err := tx.Delivery(ctx, 1)
+		if err != nil {
+			return err
+		}
+		d.State, d.ServedAt, d.DueAt = certfleet.DeliveryServed, tx.Now(), tx.Now().Add(12*time.Hour)
+		if err := tx.SaveDelivery(ctx, d); err != nil {
+			return err
+		}
+		return tx.Saw(ctx, certfleet.Sighting{DeliveryID: 1, Name: v.Names[0], Address: "192.0.2.7:443", Fingerprint: v.Fingerprint, At: tx.Now().Add(-3 * time.Hour)})
+	})
+	w := k.why("shop.example.com")
+	if w.Verdict != "served" || !w.Served[0].Ours {
+		t.Errorf("%+v", w)
+	}
+	says(t, w, "serial "+v.Serial+" from Test Issuer", "valid for 89 days", "Target edge serves it at 192.0.2.7:443, seen 3 hours ago", "The next order opens in")
+	if w := k.why("www.shop.example.com"); w.Certificate == nil || w.Certificate.Label != "shop.example.com" {
+		t.Errorf("a name under the wildcard: %+v", w)
+	}
+}
+
+func TestWhyTellsWhatAnOrderWaitsFor(t *testing.T) {
+	k := newKit(t).fleet()
+	k.ok("POST", "/v1/accounts", `{"authority":"test-ca","later":true}`)
+	k.ok("POST", "/v1/certificates", `{"names":["a.example.com"]}`)
+	k.change(func(ctx context.Context, tx *store.Tx) error {
+		o := &certfleet.Order{CertificateID: 1, AuthorityID: 1, AccountID: 1, Slot: certfleet.SlotECDSA, Lane: certfleet.LaneNew, DueAt: tx.Now().Add(time.Hour)}
+		if err := tx.AddOrder(ctx, o); err != nil {
+			return err
+		}
+		if err := tx.Pause(ctx, "account:9:new-order", tx.Now().Add(time.Hour), "somebody else's"); err != nil {
+			return err
+		}
+		return tx.Pause(ctx, "account:1:new-order", tx.Now().Add(time.Hour), "too many new orders")
+	})
+	w := k.why("a.example.com")
+	if w.Verdict != "waiting" || len(w.Pauses) != 1 || w.Order == nil {
+		t.Errorf("%+v", w)
+	}
+	says(t, w, "Order 1 is on its way", "too many new orders", "Next: the order goes on in 59 minutes")
+}
+
+func TestSearchLeadsToTheCertificate(t *testing.T) {
+	k := newKit(t).fleet()
+	chain, key := pair(t, 90*24*time.Hour, "shop.example.com")
+	var got api.Imported
+	k.ok("POST", "/v1/import", body(t, api.Import{ChainPEM: chain, KeyPEM: key, Targets: []string{"edge"}})).into(t, &got)
+	for _, q := range []string{"shop", "example.com", got.Version.Serial, got.Version.Fingerprint, got.Version.SPKI, "Test+Issuer", got.Version.ARIID} {
+		var hits api.Hits
+		k.ok("GET", "/v1/search?q="+q, "").into(t, &hits)
+		if len(hits.Hits) == 0 || hits.Hits[0].Certificate != "shop.example.com" || len(hits.Hits[0].Targets) != 1 || hits.Hits[0].VersionID != 1 {
+			t.Errorf("%s: %+v", q, hits.Hits)
+		}
+	}
+}
