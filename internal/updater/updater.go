@@ -33,6 +33,8 @@ type Item struct {
 	// For are the labels of the certificates that it depends on; a star stands
 	// for anything (path.Match). None means all.
 	For []string
+	// Only narrows For further; nil means that it does not.
+	Only func(certfleet.Bundle) bool
 	// Always runs it when anything changed, whatever For says.
 	Always bool
 	// Timeout ends one attempt; zero means Timeout.
@@ -84,14 +86,16 @@ func Run(ctx context.Context, list []Item, changed []certfleet.Bundle, o Options
 
 // concerns are the bundles of changed that the item is about.
 func (it Item) concerns(changed []certfleet.Bundle) []certfleet.Bundle {
-	if it.Always || len(it.For) == 0 {
-		return changed
-	}
 	return slices.DeleteFunc(slices.Clone(changed), func(b certfleet.Bundle) bool {
-		return !slices.ContainsFunc(it.For, func(pattern string) bool {
-			ok, _ := path.Match(pattern, b.Certificate)
-			return ok || pattern == b.Certificate
-		})
+		return !it.Concerns(b.Certificate) || it.Only != nil && !it.Only(b)
+	})
+}
+
+// Concerns reports whether the item depends on the certificate with this label.
+func (it Item) Concerns(label string) bool {
+	return it.Always || len(it.For) == 0 || slices.ContainsFunc(it.For, func(pattern string) bool {
+		ok, _ := path.Match(pattern, label)
+		return ok || pattern == label
 	})
 }
 
