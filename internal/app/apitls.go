@@ -12,7 +12,6 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/config"
-	"github.com/certfleet/certfleet/internal/issue"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/store"
 )
@@ -102,7 +101,7 @@ func (c *apiCerts) open(ctx context.Context, version int64) (*tls.Certificate, e
 	if err != nil {
 		return nil, err
 	}
-	signer, err := issue.OpenKey(ctx, c.app.Keys, key)
+	signer, err := c.app.Keys.OpenKey(ctx, key)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/intake"
-	"github.com/certfleet/certfleet/internal/issue"
 	"github.com/certfleet/certfleet/internal/keeper/file"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/store"
@@ -59,6 +58,7 @@ func Init(ctx context.Context, s Setup, made func(Made)) (token certfleet.Secret
 	if err := initCA(c, made); err != nil {
 		return nil, err
 	}
+	_, absent := os.Stat(string(databaseFile(c))) // a server has no file, and is told as made
 	a, err := New(ctx, c, Options{})
 	if err != nil {
 		return nil, err
@@ -67,8 +67,17 @@ func Init(ctx context.Context, s Setup, made func(Made)) (token certfleet.Secret
 	if err := a.Keys.Check(ctx); err != nil {
 		return nil, err
 	}
-	made(Made{What: "database", Where: config.Database(a.where()).String(), Kept: false})
+	made(Made{What: "database", Where: config.Database(a.where()).String(), Kept: absent == nil})
 	return a.initRows(store.WithActor(ctx, "user:init"), s, made)
+}
+
+// databaseFile is the database where it is a file, else nothing.
+func databaseFile(c *config.Config) config.Database {
+	d, err := c.ResolveDatabase()
+	if err != nil || d.Postgres() {
+		return ""
+	}
+	return d
 }
 
 func (a *App) where() string {
@@ -261,7 +270,7 @@ func (a *App) initAccount(ctx context.Context, s Setup, made func(Made)) error {
 			return err
 		}
 		defer hmac.Wipe()
-		if acct.EABSealed, err = a.Keys.Seal(ctx, hmac, issue.EABAAD(acct)); err != nil {
+		if acct.EABSealed, err = a.Keys.SealEAB(ctx, acct, hmac); err != nil {
 			return err
 		}
 	}

@@ -56,7 +56,7 @@ func (r *Room) accountKey(ctx context.Context, id int64) (crypto.Signer, error) 
 	if err != nil {
 		return nil, err
 	}
-	return OpenKey(ctx, r.Keys, key)
+	return r.Keys.OpenKey(ctx, key)
 }
 
 // Register registers an account that is wanted, now.
@@ -104,7 +104,7 @@ func (r *Room) register(ctx context.Context, client *acme.Client, acct *certflee
 	}
 	reg := acme.Registration{Contact: acct.Contact, TermsAgreed: !acct.AgreedAt.IsZero()}
 	if acct.EABKeyID != "" {
-		hmac, err := r.Keys.Open(ctx, acct.EABSealed, EABAAD(acct))
+		hmac, err := r.Keys.OpenEAB(ctx, acct)
 		if err != nil {
 			return err
 		}
@@ -124,14 +124,11 @@ func (r *Room) register(ctx context.Context, client *acme.Client, acct *certflee
 	})
 }
 
-// EABAAD binds the sealed HMAC key of an external account binding to its account.
-func EABAAD(a *certfleet.Account) string { return fmt.Sprintf("eab:%d:%s", max(a.Tenant, 1), a.Label) }
-
 func (r *Room) makeAccountKey(ctx context.Context, acct *certfleet.Account) error {
 	if acct.KeyID != 0 {
 		return nil
 	}
-	key, err := SealKey(ctx, r.Keys, acct.Tenant, "account", certfleet.P256)
+	key, err := r.Keys.SealKey(ctx, acct.Tenant, "account", certfleet.P256)
 	if err != nil {
 		return err
 	}
@@ -220,7 +217,7 @@ func (r *Room) change(ctx context.Context, id int64, kind string, do func(contex
 // committed before the CA hears of it.
 func (r *Room) Rollover(ctx context.Context, id int64, typ certfleet.KeyType) error {
 	return r.change(ctx, id, "account.key_changed", func(ctx context.Context, client *acme.Client, acct *certfleet.Account, as acme.Account) error {
-		key, err := SealKey(ctx, r.Keys, acct.Tenant, "account", typ)
+		key, err := r.Keys.SealKey(ctx, acct.Tenant, "account", typ)
 		if err != nil {
 			return err
 		}
@@ -236,7 +233,7 @@ func (r *Room) Rollover(ctx context.Context, id int64, typ certfleet.KeyType) er
 			return err
 		}
 		r.at("rollover begun")
-		next, err := OpenKey(ctx, r.Keys, key)
+		next, err := r.Keys.OpenKey(ctx, key)
 		if err != nil {
 			return err
 		}

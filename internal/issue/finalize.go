@@ -26,7 +26,7 @@ func (r *Room) finalize(ctx context.Context, j *job, ord acme.Order) (time.Durat
 	if err != nil {
 		return 0, err
 	}
-	signer, err := OpenKey(ctx, r.Keys, key)
+	signer, err := r.Keys.OpenKey(ctx, key)
 	if err != nil {
 		return 0, err
 	}
@@ -58,7 +58,7 @@ func (r *Room) makeKey(ctx context.Context, j *job) error {
 	if typ == "" {
 		typ = certfleet.P256
 	}
-	key, err := SealKey(ctx, r.Keys, j.order.Tenant, "certificate", typ)
+	key, err := r.Keys.SealKey(ctx, j.order.Tenant, "certificate", typ)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (r *Room) revokeAt(ctx context.Context, v *certfleet.Version, reason int) e
 	if err != nil {
 		return err
 	}
-	signer, err := OpenKey(ctx, r.Keys, key)
+	signer, err := r.Keys.OpenKey(ctx, key)
 	if err != nil {
 		return err
 	}

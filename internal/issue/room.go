@@ -2,8 +2,6 @@ package issue
 
 import (
 	"context"
-	"crypto"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -12,7 +10,6 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/acme"
 	"github.com/certfleet/certfleet/internal/keystore"
-	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
@@ -163,53 +160,6 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 
 // lease is how long a claimed order stays with its node after its last commit.
 const lease = 2 * time.Minute
-
-// SealKey makes the row of a private key; it must run outside of a transaction,
-// because the first seal of all writes a data key.
-func SealKey(ctx context.Context, ks *keystore.Keystore, tenant int64, use string, t certfleet.KeyType) (*certfleet.Key, error) {
-	signer, pem, err := ks.MakeKey(ctx, t)
-	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
-	}
-	defer pem.Wipe()
-	return sealed(ctx, ks, tenant, use, signer, pem, "generated")
-}
-
-// SealImported makes the row of a private key that came from elsewhere.
-func SealImported(ctx context.Context, ks *keystore.Keystore, tenant int64, use string, signer crypto.Signer) (*certfleet.Key, error) {
-	pem, err := pki.MarshalKey(signer)
-	if err != nil {
-		return nil, err
-	}
-	defer pem.Wipe()
-	return sealed(ctx, ks, tenant, use, signer, pem, "imported")
-}
-
-func sealed(ctx context.Context, ks *keystore.Keystore, tenant int64, use string, signer crypto.Signer, pem certfleet.Secret, origin string) (*certfleet.Key, error) {
-	typ, err := pki.KeyTypeOf(signer.Public())
-	if err != nil {
-		return nil, err
-	}
-	k := &certfleet.Key{Tenant: max(tenant, certfleet.DefaultTenant), Use: use, Type: typ, SPKI: pki.SPKI(signer.Public()), Custody: certfleet.CustodyCentral, Origin: origin}
-	k.Sealed, err = ks.Seal(ctx, pem, KeyAAD(k))
-	return k, err
-}
-
-// KeyAAD binds a sealed private key to its row.
-func KeyAAD(k *certfleet.Key) string { return fmt.Sprintf("key:%d:%s", k.Tenant, k.SPKI) }
-
-// OpenKey opens a private key to sign with.
-func OpenKey(ctx context.Context, ks *keystore.Keystore, k *certfleet.Key) (crypto.Signer, error) {
-	if k.Custody != certfleet.CustodyCentral {
-		return nil, &certfleet.Error{Kind: certfleet.Denied, Msg: fmt.Sprintf("key %d is not kept here (%s)", k.ID, k.Custody), Advice: "renew with a key of our own"}
-	}
-	pem, err := ks.Open(ctx, k.Sealed, KeyAAD(k))
-	if err != nil {
-		return nil, err
-	}
-	defer pem.Wipe()
-	return pki.ParseKey(pem)
-}
 
 func luck() float64 { return rand.Float64() }
 
