@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/certfleet/certfleet/client"
+)
+
+// limited is the flag of every list.
+func limited(cmd *cobra.Command) *int {
+	n := cmd.Flags().IntP("limit", "n", -1, "how many at most, 0 for all (default 100 in a table, all with --json)")
+	return n
+}
+
+func (p *program) listCommand() *cobra.Command {
+	var q client.CertificateQuery
+	var due, expires duration
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List certificates",
+		Long: `List certificates, with how they stand and what comes next.
+
+A state is active, paused, parked (our stop), removed, failing (the last order
+went wrong), due, none (nothing issued yet) or all.`,
+		Example: `  certfleet list
+  certfleet list --state failing
+  certfleet list --expires-within 7d --label tenant=acme
+  certfleet list --json | jq -r .label`,
+		Args: none,
+	}
+	f := cmd.Flags()
+	f.StringVar(&q.State, "state", "", "only those in this `STATE` (default all but removed)")
+	f.Var(&due, "due-within", "only those whose next order opens within this time, such as 36h")
+	f.Var(&expires, "expires-within", "only those that expire within this time, such as 7d")
+	f.StringVar(&q.Issuer, "issuer", "", "only those whose issuer has this common `NAME`")
+	f.StringVar(&q.Profile, "profile", "", "only those with this `PROFILE` of the CA")
+	f.StringArrayVar(&q.Label, "label", nil, "only those that carry `KEY=VALUE`; may be given several times")
+	f.StringVar(&q.Policy, "policy", "", "only those of the policy with this `LABEL`")
+	f.StringVar(&q.Target, "target", "", "only those that go to the target with this `LABEL`")
+	limit := limited(cmd)
+	flagWords(cmd, "state", "active", "paused", "parked", "removed", "failing", "due", "none", "all")
+	cmd.RegisterFlagCompletionFunc("policy", p.offers(0, policyLabels))
+	cmd.RegisterFlagCompletionFunc("target", p.offers(0, targetLabels))
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		q.DueWithin, q.ExpiresWithin = due.String(), expires.String()
+		if _, err := labelled(q.Label); err != nil {
+			return err
+		}
+		c, err := p.client(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return list(p, c.Certificates(cmd.Context(), q), *limit, []string{"LABEL", "STATE", "NAMES", "EXPIRES", "NEXT", "TARGETS"}, p.certificateRow)
+	}
+	return cmd
+}
+
+func (p *program) certificateRow(c client.Certificate) []string {
+	return []string{c.Label, stateOf(&c), namesBeside(c.Label, c.Names), p.day(c.NotAfter), p.next(&c), few(c.Targets, 2)}
+}
+
+// stateOf is the state, or what is more important to know.
+func stateOf(c *client.Certificate) string {
+	switch {
+	case c.State == "active" && c.Failures > 0:
+		return "failing"
+	case c.State == "active" && c.VersionID == 0:
+		return "wanted"
+	}
+	return c.State
+}
+
+// namesBeside leaves out the name that the label repeats.
+func namesBeside(label string, names []string) string {
+	if len(names) == 1 && names[0] == label {
+		return "-"
+	}
+	return few(names, 2)
+}
+
+func (p *program) next(c *client.Certificate) string {
+	switch {
+	case c.State != "active":
+		return "-"
+	case c.DueAt.IsZero():
+		return "order open"
+	}
+	return cut(strings.TrimSpace(relative(c.DueAt, p.now())+" "+parenthesis(c.DueReason)), 48)
+}
+
+func parenthesis(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "(" + s + ")"
+}

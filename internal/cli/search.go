@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/certfleet/certfleet/client"
+)
+
+func (p *program) searchCommand() *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "search TEXT",
+		Short: "Find certificates by name, serial, fingerprint, issuer and the like",
+		Long: `Find certificates by part of a name, or by serial number, fingerprint, public
+key hash (SPKI), issuer, subject or ARI id. Each hit tells which certificate,
+order, account and targets it leads to.`,
+		Example: `  certfleet search shop
+  certfleet search 04:a1:5f:03
+  certfleet search "Let's Encrypt"`,
+		Args: args(1, 1, "what to look for"),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			c, err := p.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			hits, err := c.Search(cmd.Context(), client.SearchQuery{Q: words[0], Limit: limit})
+			return list(p, values(hits, err), 0, []string{"CERTIFICATE", "STATE", "MATCHED", "VALUE", "VERSION", "ORDER", "ACCOUNT", "TARGETS"}, hitRow)
+		},
+	}
+	cmd.Flags().IntVarP(&limit, "limit", "n", 0, "how many at most (default 100)")
+	return cmd
+}
+
+func hitRow(h client.Hit) []string {
+	return []string{dash(h.Certificate), dash(h.State), h.Field, cut(h.Value, 50), ident(h.VersionID), ident(h.OrderID), account(h), strings.Join(h.Targets, ", ")}
+}
+
+func account(h client.Hit) string {
+	if h.Account != "" {
+		return h.Account
+	}
+	if h.AccountID != 0 {
+		return fmt.Sprint(h.AccountID)
+	}
+	return "-"
+}
