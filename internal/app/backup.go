@@ -94,6 +94,7 @@ func encrypt(plain, sealed string, key *keeper.Key) error {
 type RestoreOptions struct {
 	Into  string // a SQLite file or postgres:// address; empty is the configured database
 	Force bool   // replace what is there
+	Adopt bool   // ask the CAs afterwards, see AdoptIssued
 }
 
 // Restore brings a backup back, one that is encrypted too, and makes everything
