@@ -177,15 +177,16 @@ func (d *demo) stop() error {
 	return all
 }
 
+// greet says what was started.
 func (d *demo) greet() {
 	d.screen.say("certfleet demo: a CA (Pebble), a manager and a TLS edge, in one process.")
 	d.screen.say(fmt.Sprintf("The manager listens at %s, %s after the start. All of it is in %s", d.config.BaseURL(), millis(d.ready), d.dir))
 	d.screen.say("")
 }
 
+// complain tells what is missing, and the demo goes on.
 func (d *demo) complain(err error) {
-	d.screen.say("error: " + err.Error())
-	d.screen.say("advice: " + certfleet.AdviceOf(err))
+	fmt.Fprintf(d.Err, "error: %v\nadvice: %s\n", err, certfleet.AdviceOf(err))
 }
 
 // farewell says what is left.

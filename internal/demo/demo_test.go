@@ -93,6 +93,7 @@ func TestOnceServesEveryNameAndLeavesNothingRunning(t *testing.T) {
 }
 
 func TestOnceAgainInTheSameFolder(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first, err := once(t, Options{Dir: dir})
 	if err != nil {
@@ -111,6 +112,7 @@ func TestOnceAgainInTheSameFolder(t *testing.T) {
 }
 
 func TestOnceFailsWhenANameIsNotServed(t *testing.T) {
+	t.Parallel()
 	const name = "secure.demo.test"
 	rows, err := once(t, Options{within: 3 * time.Second, gone: map[string]bool{name: true}})
 	if err == nil || !strings.Contains(err.Error(), name) || certfleet.AdviceOf(err) == "" {
@@ -125,6 +127,7 @@ func TestOnceFailsWhenANameIsNotServed(t *testing.T) {
 }
 
 func TestOnceEndedEarlyIsAnError(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := Run(ctx, Options{Once: true}); err == nil {
@@ -153,6 +156,7 @@ func (w *watched) String() string {
 var renewed = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  (\S+) +renewed ([0-9a-f]+) → ([0-9a-f]+), seen with TLS 1\.3`)
 
 func TestShortLivedCertificatesRenewUntilItIsEnded(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out, ended := &watched{}, make(chan error, 1)
@@ -201,5 +205,23 @@ func TestFoldersOfOthersAreRefused(t *testing.T) {
 	}
 	if b, _ := os.ReadFile(filepath.Join(managers, "certfleet.db")); string(b) != "a manager's" {
 		t.Error("the manager's database was touched")
+	}
+}
+
+func TestATerminalIsRedrawnInPlaceAndNeedsNoColour(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	if err := Run(t.Context(), Options{Once: true, Out: &out, Terminal: true}); err != nil {
+		t.Fatal(err)
+	}
+	shown := out.String()
+	if !strings.Contains(shown, "\x1b[6A") {
+		t.Error("the six lines were never drawn anew in place")
+	}
+	if regexp.MustCompile("\x1b\\[[0-9;]*m").MatchString(shown) {
+		t.Error("there are colours without Color")
+	}
+	if !strings.Contains(shown, "SERIAL") || strings.LastIndex(shown, "\x1b[") > strings.Index(shown, "SERIAL") {
+		t.Error("the table does not stand below the last drawing")
 	}
 }

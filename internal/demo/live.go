@@ -15,8 +15,8 @@ const status = time.Second
 func (d *demo) live(ctx context.Context) error {
 	d.screen.write(part{fmt.Sprintf("Certificates of profile %s hold %s here: watch them renew. Ctrl-C ends the demo.", shortlived, span(d.life)), bold})
 	for drawn := (time.Time{}); ; {
-		_, err := d.hear(ctx, func(t *track) { d.renewal(ctx, t) })
-		if err == nil && time.Since(drawn) > status {
+		changed, err := d.hear(ctx, func(t *track) { d.renewal(ctx, t) })
+		if err == nil && (changed || time.Since(drawn) > status) {
 			err = d.next(ctx)
 			drawn = time.Now()
 		}

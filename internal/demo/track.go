@@ -49,6 +49,7 @@ func newTrack(w wish, c *certfleet.Certificate, now time.Time) *track {
 
 func (t *track) begin(at time.Time, word string) {
 	t.stage, t.reached, t.failed, t.word = wanted, [stages]time.Time{}, time.Time{}, word
+	t.problem, t.advice = "", ""
 	t.reached[wanted] = at
 }
 
@@ -74,7 +75,7 @@ func (t *track) hear(n news) bool {
 		}
 		return false
 	case "order.placed":
-		t.reach(open, n.At, "the CA has the order, and checks: "+t.how)
+		t.reach(open, n.At, "the CA checks "+t.how)
 	case "version.issued":
 		t.issue(n)
 	case "delivery.sent", "delivery.applied":
