@@ -17,6 +17,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/pebble"
+	"github.com/certfleet/certfleet/internal/store"
 )
 
 // patience is how long the names may take to be served.
@@ -67,7 +68,7 @@ func Run(ctx context.Context, o Options) error {
 	if d.home, err = openHome(o.Dir); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(store.WithActor(ctx, "user:demo"))
 	defer cancel(nil)
 	if err = d.start(ctx, cancel); err == nil {
 		err = d.show(ctx)
