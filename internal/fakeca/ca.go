@@ -35,7 +35,7 @@ type Options struct {
 	Trusting bool
 	// Lean keeps of a finished order only what renewal information, replaces and
 	// limits need, and does not reuse authorizations. Orders are not listed and a
-	// certificate can be downloaded until some thousands were issued after it.
+	// certificate can be downloaded until a thousand were issued after it.
 	Lean bool
 	// Validate looks at a challenge; nil believes every one. It is called without
 	// any lock held, and answers nil or a *Problem (any other error is "connection").

@@ -159,7 +159,7 @@ func (o *order) key() string {
 }
 
 // keptOrders is how many finished orders a lean CA remembers.
-const keptOrders = 4096
+const keptOrders = 1024
 
 // forgetOld drops finished and expired orders from a lean CA.
 func (ca *CA) forgetOld(opened uint64, now time.Time) {
