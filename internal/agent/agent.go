@@ -1,0 +1,270 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/dial"
+	"github.com/certfleet/certfleet/internal/pki/lineage"
+	"github.com/certfleet/certfleet/internal/target/files"
+	"github.com/certfleet/certfleet/internal/updater"
+)
+
+// Agent brings what lies in staging to where services read it.
+type Agent struct {
+	c       Config
+	log     *slog.Logger
+	staging *staging
+	live    *files.Target
+	items   []updater.Item
+
+	mu       sync.Mutex           // guards what follows, and everything between staging and live
+	due      map[string]*due      // services are to be told of these, by label
+	problems map[string]error     // why what was sent last is not live, by lineage
+	last     []updater.Result     // of the updaters' last run
+	updated  func(updater.Result) // for tests
+}
+
+// New opens the staging folder; it listens nowhere and changes nothing.
+func New(c Config, log *slog.Logger) (*Agent, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	c = c.settled()
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	list, err := items(c.Updaters, log)
+	if err != nil {
+		return nil, err
+	}
+	live, err := files.New(files.Config{Dir: c.Dir, Layout: c.Layout, Owner: c.Owner, Group: c.Group, Mode: c.Mode, DirMode: c.DirMode, Keep: c.Keep}, dial.Deps{Log: log})
+	if err != nil {
+		return nil, err
+	}
+	s, err := openStaging(c.Staging, int64(c.SFTP.MaxFile))
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{c: c, log: log, staging: s, live: live, items: list, due: map[string]*due{}, problems: map[string]error{}}
+	return a, a.recall()
+}
+
+// Close lets go of the staging folder.
+func (a *Agent) Close() error { return a.staging.root.Close() }
+
+// Report is what one Sync did.
+type Report struct {
+	Live     []string         // labels that went live
+	Removed  []string         // labels that were taken away
+	Problems map[string]error // why a lineage stays in staging
+	Updates  []updater.Result
+}
+
+// Err joins the problems and the failures of updaters.
+func (r Report) Err() error {
+	var all []error
+	for name, err := range r.Problems {
+		all = append(all, fmt.Errorf("lineage %s: %w", name, err))
+	}
+	for _, u := range r.Updates {
+		if u.Err != nil {
+			all = append(all, fmt.Errorf("updater %s: %w", u.Name, u.Err))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Sync brings all of staging to live and runs the updaters at once: the one-shot
+// use, for a timer. Others may still be writing into the folder, so that what has
+// no manifest waits until it was quiet for a moment.
+func (a *Agent) Sync(ctx context.Context) (Report, error) {
+	if err := a.quiet(ctx); err != nil {
+		return Report{}, err
+	}
+	r, err := a.apply(ctx, nil)
+	if err != nil {
+		return r, err
+	}
+	r.Updates = a.update(ctx)
+	return r, nil
+}
+
+// apply brings lineages of staging to live, all of them when none is named.
+func (a *Agent) apply(ctx context.Context, only []string) (Report, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := Report{Problems: map[string]error{}}
+	names := only
+	if only == nil {
+		var err error
+		if names, err = a.staging.lineages(); err != nil {
+			return r, fmt.Errorf("list staging: %w", err)
+		}
+	}
+	var ready []proposal
+	for _, name := range names {
+		if a.staging.held(name) {
+			continue
+		}
+		p, err := a.propose(name, time.Now())
+		if err != nil {
+			r.Problems[name] = err
+			continue
+		}
+		if p.label != "" {
+			ready = append(ready, p)
+		}
+	}
+	a.golive(ctx, ready, &r)
+	a.note(names, r)
+	return r, nil
+}
+
+// note keeps the problems for whoever asks, and says each once.
+func (a *Agent) note(names []string, r Report) {
+	for _, name := range names {
+		err, bad := r.Problems[name]
+		if !bad {
+			delete(a.problems, name)
+			continue
+		}
+		if was := a.problems[name]; was == nil || was.Error() != err.Error() {
+			a.log.Error("certificate not taken", "lineage", name, "error", err, "advice", certfleet.AdviceOf(err))
+		}
+		a.problems[name] = err
+	}
+}
+
+// golive hands the proposals to the live folder. The marks for the updaters are
+// written first.
+func (a *Agent) golive(ctx context.Context, ready []proposal, r *Report) {
+	var bundles []certfleet.Bundle
+	var going []proposal
+	for _, p := range ready {
+		switch err := a.prepare(ctx, p, r); {
+		case err != nil:
+			r.Problems[p.name] = err
+		case !p.remove && !p.same:
+			bundles, going = append(bundles, p.bundle), append(going, p)
+		}
+	}
+	if len(bundles) == 0 {
+		return
+	}
+	receipts, err := a.live.Deliver(ctx, bundles, nil)
+	for i, p := range going {
+		failed := err
+		if failed == nil {
+			failed = receipts[i].Err
+		}
+		if failed != nil {
+			r.Problems[p.name] = errors.Join(failed, a.unmark(p.label))
+			continue
+		}
+		if err := a.staging.clear(p.name, p.files); err != nil {
+			r.Problems[p.name] = err
+		}
+		r.Live = append(r.Live, p.label)
+		a.log.Info("certificate is live", "certificate", p.label, "fingerprint", p.bundle.Fingerprint, "not_after", p.bundle.NotAfter)
+	}
+}
+
+// prepare does what comes before a change: removals are done here, what is the
+// same already only leaves staging, and for the rest the updaters are marked due.
+func (a *Agent) prepare(ctx context.Context, p proposal, r *Report) error {
+	switch {
+	case p.remove:
+		if err := a.live.Remove(ctx, p.label, certfleet.Receipt{}); err != nil {
+			return err
+		}
+		r.Removed = append(r.Removed, p.label)
+		a.log.Info("certificate is removed", "certificate", p.label)
+		return errors.Join(a.forget(p.label), a.staging.clear(p.name, p.files))
+	case p.same:
+		return a.staging.clear(p.name, p.files)
+	}
+	return a.mark(p.bundle)
+}
+
+// proposal is a lineage in staging that may go live.
+type proposal struct {
+	name, label  string
+	files        map[string][]byte
+	bundle       certfleet.Bundle
+	same, remove bool
+}
+
+// propose reads a lineage and checks it. No label means that there is nothing to
+// do yet: more files are to come.
+func (a *Agent) propose(name string, now time.Time) (proposal, error) {
+	label, err := certfleet.LabelOf(name)
+	if err != nil {
+		return proposal{}, err
+	}
+	p := proposal{name: name, label: label}
+	if p.files, err = a.staging.read(name); err != nil || len(p.files) == 0 {
+		return proposal{}, err
+	}
+	paper, err := readPaper(p.files)
+	switch {
+	case err != nil:
+		return p, err
+	case paper != nil && paper.Remove:
+		p.remove = true
+		return p, nil
+	case paper != nil && !paper.Complete(p.files):
+		return proposal{}, nil
+	}
+	chain, key := a.read(label)
+	p.bundle, err = lineage.Join(label, p.files, key, paper, now)
+	if certfleet.KindOf(err) == certfleet.NotFound {
+		return proposal{}, nil
+	}
+	p.bundle.Version, p.bundle.Path = now.Unix(), a.path(label)
+	p.same = err == nil && string(chain) == string(p.bundle.ChainPEM) && string(key) == string(p.bundle.KeyPEM)
+	return p, err
+}
+
+// path is where a certificate lies once it is live.
+func (a *Agent) path(label string) string {
+	name, err := certfleet.LineageName(label)
+	switch {
+	case err != nil:
+		return ""
+	case a.c.Layout == files.HAProxy:
+		return filepath.Join(a.c.Dir, name+".pem")
+	case a.c.Layout == files.PeterSSLers:
+		return filepath.Join(a.c.Dir, "global", name, "primary")
+	}
+	return filepath.Join(a.c.Dir, "live", name)
+}
+
+// read answers chain and key that are live, both nil when nothing is.
+func (a *Agent) read(label string) (chain []byte, key certfleet.Secret) {
+	p := a.path(label)
+	if a.c.Layout == files.HAProxy {
+		b, err := os.ReadFile(p)
+		at := strings.Index(string(b), "-----BEGIN CERTIFICATE-----")
+		if err != nil || at < 0 {
+			return nil, nil
+		}
+		return b[at:], b[:at]
+	}
+	chain, err := os.ReadFile(filepath.Join(p, lineage.FullChain))
+	if err != nil {
+		return nil, nil
+	}
+	if key, err = os.ReadFile(filepath.Join(p, lineage.PrivKey)); err != nil {
+		return nil, nil
+	}
+	return chain, key
+}

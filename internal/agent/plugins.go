@@ -1,0 +1,132 @@
+package agent
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/config"
+	"github.com/certfleet/certfleet/internal/dial"
+	"github.com/certfleet/certfleet/internal/updater"
+	"github.com/certfleet/certfleet/internal/updater/docker"
+	"github.com/certfleet/certfleet/internal/updater/haproxy"
+	"github.com/certfleet/certfleet/internal/updater/initrc"
+	"github.com/certfleet/certfleet/internal/updater/nginx"
+	"github.com/certfleet/certfleet/internal/updater/script"
+	"github.com/certfleet/certfleet/internal/updater/systemd"
+)
+
+// When says when an updater runs, beside its own settings.
+type When struct {
+	// For are labels of certificates that it depends on, with * for anything;
+	// empty means all.
+	For []string `json:"for,omitempty"`
+	// Always runs it whatever changed.
+	Always bool `json:"always,omitempty"`
+	// Retries after a failed attempt; zero means 2, -1 means none.
+	Retries int `json:"retries,omitempty"`
+	// Pause before the first retry, doubled with each; zero means 1s.
+	Pause certfleet.Duration `json:"pause,omitempty"`
+}
+
+// itemTime bounds an attempt beyond the updater's own timeout.
+const itemTime = 10 * time.Minute
+
+type maker func(config.Section, dial.Deps) (certfleet.Updater, When, error)
+
+// updaterTypes are all updaters, one line each.
+var updaterTypes = map[string]maker{
+	"script": func(s config.Section, d dial.Deps) (certfleet.Updater, When, error) {
+		return build(s, d, script.New, func(c *struct {
+			script.Config
+			When
+		}) (script.Config, When) {
+			return c.Config, c.When
+		})
+	},
+	"systemd": func(s config.Section, d dial.Deps) (certfleet.Updater, When, error) {
+		return build(s, d, systemd.New, func(c *struct {
+			systemd.Config
+			When
+		}) (systemd.Config, When) {
+			return c.Config, c.When
+		})
+	},
+	"initrc": func(s config.Section, d dial.Deps) (certfleet.Updater, When, error) {
+		return build(s, d, initrc.New, func(c *struct {
+			initrc.Config
+			When
+		}) (initrc.Config, When) {
+			return c.Config, c.When
+		})
+	},
+	"nginx": func(s config.Section, d dial.Deps) (certfleet.Updater, When, error) {
+		return build(s, d, nginx.New, func(c *struct {
+			nginx.Config
+			When
+		}) (nginx.Config, When) {
+			return c.Config, c.When
+		})
+	},
+	"haproxy": func(s config.Section, d dial.Deps) (certfleet.Updater, When, error) {
+		return build(s, d, haproxy.New, func(c *struct {
+			haproxy.Config
+			When
+		}) (haproxy.Config, When) {
+			return c.Config, c.When
+		})
+	},
+	"docker_container": func(s config.Section, d dial.Deps) (certfleet.Updater, When, error) {
+		return build(s, d, docker.NewContainer, func(c *struct {
+			docker.ContainerConfig
+			When
+		}) (docker.ContainerConfig, When) {
+			return c.ContainerConfig, c.When
+		})
+	},
+	"docker_service": func(s config.Section, d dial.Deps) (certfleet.Updater, When, error) {
+		return build(s, d, docker.NewService, func(c *struct {
+			docker.ServiceConfig
+			When
+		}) (docker.ServiceConfig, When) {
+			return c.ServiceConfig, c.When
+		})
+	},
+}
+
+// build reads a section into both, and makes the updater.
+func build[W, C any, U certfleet.Updater](s config.Section, d dial.Deps, construct func(C, dial.Deps) (U, error), parts func(*W) (C, When)) (certfleet.Updater, When, error) {
+	both := new(W)
+	if err := s.Decode(both); err != nil {
+		return nil, When{}, err
+	}
+	c, when := parts(both)
+	u, err := construct(c, d)
+	if err != nil {
+		return nil, when, fmt.Errorf("updater %s: %w", s.Label, err)
+	}
+	return u, when, nil
+}
+
+// items builds the list of updaters. Their addresses come from this machine's
+// own configuration, so nothing guards them.
+func items(sections config.Sections, log *slog.Logger) ([]updater.Item, error) {
+	var list []updater.Item
+	for _, s := range sections {
+		make, ok := updaterTypes[s.Type]
+		if !ok {
+			return nil, invalid("use one of "+strings.Join(slices.Sorted(maps.Keys(updaterTypes)), ", "), "updater %q has unknown type %q", s.Label, s.Type)
+		}
+		u, when, err := make(s, dial.Deps{Log: log, HTTP: http.DefaultClient})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, updater.Item{Name: s.Label, Updater: u, For: when.For, Always: when.Always, Retries: when.Retries, Pause: time.Duration(when.Pause), Timeout: itemTime})
+	}
+	return list, nil
+}

@@ -1,0 +1,82 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+)
+
+// session is one SFTP channel. What it wrote goes live when the channel ends; the
+// connection may stay open.
+type session struct {
+	a *Agent
+
+	mu      sync.Mutex         // guards what follows
+	open    map[string]*upload // by lineage/file
+	touched []string           // lineages
+}
+
+// session serves one channel: the sftp subsystem, once, and nothing else.
+func (s *server) session(ctx context.Context, c ssh.NewChannel) {
+	ch, requests, err := c.Accept()
+	if err != nil {
+		return
+	}
+	defer ch.Close()
+	for r := range requests {
+		ok := r.Type == "subsystem" && string(r.Payload) == "\x00\x00\x00\x04sftp"
+		if r.WantReply {
+			r.Reply(ok, nil)
+		}
+		if !ok {
+			continue // such as env, pty-req, exec and shell
+		}
+		go ssh.DiscardRequests(requests) // ends with the channel
+		s.sftp(ctx, ch)
+		return
+	}
+}
+
+func (s *server) sftp(ctx context.Context, ch ssh.Channel) {
+	x := &session{a: s.a, open: map[string]*upload{}}
+	rs := sftp.NewRequestServer(ch, sftp.Handlers{FileGet: x, FilePut: x, FileCmd: x, FileList: x}, sftp.WithStartDirectory(s.a.c.Staging))
+	err := rs.Serve()
+	rs.Close()
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.a.log.Debug("session broke off", "error", err)
+	}
+	if x.end(context.WithoutCancel(ctx)) {
+		nudge(s.changed)
+	}
+	ch.SendRequest("exit-status", false, []byte{0, 0, 0, 0})
+}
+
+// touch keeps a lineage from going live until the session ends.
+func (x *session) touch(name string) {
+	if !slices.Contains(x.touched, name) {
+		x.touched = append(x.touched, name)
+		x.a.staging.hold(name)
+	}
+}
+
+// end brings to live what the session wrote, and reports whether anything is.
+func (x *session) end(ctx context.Context) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, name := range x.touched {
+		x.a.staging.release(name)
+	}
+	if len(x.touched) == 0 {
+		return false
+	}
+	r, err := x.a.apply(ctx, x.touched)
+	if err != nil {
+		x.a.log.Error("staging could not be looked through", "error", err)
+	}
+	return len(r.Live) > 0
+}
