@@ -2,9 +2,9 @@ package client
 
 import "context"
 
-// Policies lists all policies.
-func (c *Client) Policies(ctx context.Context) ([]Policy, error) {
-	p, err := page[Policy](ctx, c, "/v1/policies", nil)
+// Policies lists all policies, or those that carry all labels (key=value).
+func (c *Client) Policies(ctx context.Context, labels ...string) ([]Policy, error) {
+	p, err := page[Policy](ctx, c, "/v1/policies", Labelled{Label: labels})
 	return p.Items, err
 }
 
@@ -28,9 +28,9 @@ func (c *Client) ChangePolicy(ctx context.Context, id string, ch PolicyChange) (
 	return do[Policy](ctx, c, "PATCH", at("/v1/policies", id), nil, ch)
 }
 
-// Authorities lists all authorities.
-func (c *Client) Authorities(ctx context.Context) ([]Authority, error) {
-	p, err := page[Authority](ctx, c, "/v1/authorities", nil)
+// Authorities lists all authorities, or those that carry all labels (key=value).
+func (c *Client) Authorities(ctx context.Context, labels ...string) ([]Authority, error) {
+	p, err := page[Authority](ctx, c, "/v1/authorities", Labelled{Label: labels})
 	return p.Items, err
 }
 

@@ -24,9 +24,10 @@ func (c *Client) Apply(ctx context.Context, f Fleet, dry bool) (*Applied, error)
 	return do[Applied](ctx, c, "POST", "/v1/apply", ApplyQuery{DryRun: dry}, f)
 }
 
-// Tokens lists all tokens, without their secrets.
-func (c *Client) Tokens(ctx context.Context) ([]Token, error) {
-	p, err := page[Token](ctx, c, "/v1/tokens", nil)
+// Tokens lists all tokens, or those that carry all labels (key=value), without
+// their secrets.
+func (c *Client) Tokens(ctx context.Context, labels ...string) ([]Token, error) {
+	p, err := page[Token](ctx, c, "/v1/tokens", Labelled{Label: labels})
 	return p.Items, err
 }
 

@@ -32,6 +32,8 @@ func CheckLabel(s string) error {
 		return bad("begins or ends with a space, or holds a control character", "leave those out")
 	case strings.ContainsAny(s, "/?#%"):
 		return bad("contains one of / ? # %", "leave those out: labels stand in paths")
+	case s == "." || s == "..":
+		return bad("cannot stand in a path", "choose a word")
 	case strings.Trim(s, "0123456789") == "":
 		return bad("is a number, and would be taken for an id", "add a letter to it")
 	}

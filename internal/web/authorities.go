@@ -18,12 +18,12 @@ func (s *server) authorityRoutes() {
 	on(s, "PATCH", path+"/{id}", route{certfleet.ScopeAdmin, "change-authority", tag, "Change an authority", "What is absent stays."}, s.changeAuthority)
 }
 
-func (s *server) listAuthorities(ctx context.Context, _ *none) (*page[api.Authority], error) {
+func (s *server) listAuthorities(ctx context.Context, q *api.Labelled) (*page[api.Authority], error) {
 	rows, err := s.DB.Authorities(ctx, tenant(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return whole(rows, api.OfAuthority), nil
+	return labelled(q, rows, func(a *certfleet.Authority) certfleet.Labels { return a.Labels }, api.OfAuthority)
 }
 
 func (s *server) getAuthority(ctx context.Context, in *ByID) (*out[api.Authority], error) {

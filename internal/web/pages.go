@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +51,25 @@ func paged[R, W any](ctx context.Context, rows []R, next store.Cursor, of func(*
 // whole is a list that is short enough for one page.
 func whole[R, W any](rows []R, of func(*R) W) *page[W] {
 	return &page[W]{Body: api.Page[W]{Items: api.All(rows, of)}}
+}
+
+// labelled is a list that is short enough for one page, of those rows that carry
+// all labels.
+func labelled[R, W any](q *api.Labelled, rows []R, of func(*R) certfleet.Labels, wire func(*R) W) (*page[W], error) {
+	want, err := labels(q.Label)
+	if err != nil {
+		return nil, err
+	}
+	rows = slices.DeleteFunc(rows, func(r R) bool {
+		has := of(&r)
+		for k, v := range want {
+			if has[k] != v {
+				return true
+			}
+		}
+		return false
+	})
+	return whole(rows, wire), nil
 }
 
 // labels reads label filters.

@@ -27,12 +27,12 @@ func (s *server) policyRoutes() {
 	on(s, "PATCH", path+"/{id}", route{certfleet.ScopeAdmin, "change-policy", tag, "Change a policy", "What is absent stays. It counts from the next orders on."}, s.changePolicy)
 }
 
-func (s *server) listPolicies(ctx context.Context, _ *none) (*page[api.Policy], error) {
+func (s *server) listPolicies(ctx context.Context, q *api.Labelled) (*page[api.Policy], error) {
 	rows, err := s.DB.Policies(ctx, tenant(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return whole(rows, api.OfPolicy), nil
+	return labelled(q, rows, func(p *certfleet.Policy) certfleet.Labels { return p.Labels }, api.OfPolicy)
 }
 
 func (s *server) getPolicy(ctx context.Context, in *ByID) (*out[api.Policy], error) {

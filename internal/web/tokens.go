@@ -19,12 +19,12 @@ func (s *server) tokenRoutes() {
 	on(s, "DELETE", path+"/{id}", route{certfleet.ScopeAdmin, "revoke-token", tag, "Revoke a token", "By label or id."}, s.revokeToken)
 }
 
-func (s *server) listTokens(ctx context.Context, _ *none) (*page[api.Token], error) {
+func (s *server) listTokens(ctx context.Context, q *api.Labelled) (*page[api.Token], error) {
 	rows, err := s.DB.Tokens(ctx, tenant(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return whole(rows, api.OfToken), nil
+	return labelled(q, rows, func(t *certfleet.Token) certfleet.Labels { return t.Labels }, api.OfToken)
 }
 
 func (s *server) addToken(ctx context.Context, in *ask[api.NewToken]) (*out[api.TokenAnswer], error) {
