@@ -114,8 +114,11 @@ func (ca *CA) account(s *session) (reply, *Problem) {
 	}
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
-	if len(s.path) == 3 && s.path[2] == "orders" {
+	switch {
+	case len(s.path) == 3 && s.path[2] == "orders":
 		return ca.orderList(s), nil
+	case len(s.path) != 2:
+		return reply{}, notFound("resource")
 	}
 	if s.asksOnly() {
 		return write(200, s.who.wire(s.base)), nil

@@ -176,17 +176,16 @@ func span(o *order, life time.Duration, now time.Time) (from, to time.Time) {
 // certificate is a chain; its alternates end in the other root.
 func (ca *CA) certificate(s *session) (reply, *Problem) {
 	ca.mu.Lock()
-	n, ok := ca.certs.find(s.path[1], ca.o.Seed)
-	o := ca.withCert(n)
+	der, p := ca.download(s)
 	ca.mu.Unlock()
 	chain := s.id(2)
-	if !ok || o == nil || chain >= uint64(len(ca.signer.intermediates)) {
-		return reply{}, notFound("certificate")
+	if p == nil && chain >= uint64(len(ca.signer.intermediates)) {
+		p = notFound("chain")
 	}
-	if o.who != s.who {
-		return reply{}, unauthorized("the certificate is another account's")
+	if p != nil {
+		return reply{}, p
 	}
-	body := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: o.der})
+	body := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	if ca.strikes(s.endpoint, s.now, MissingIntermediate) == nil {
 		body = append(body, ca.signer.pems[chain]...)
 	}
@@ -201,4 +200,20 @@ func (ca *CA) certificate(s *session) (reply, *Problem) {
 		}
 	}
 	return a, nil
+}
+
+// download is the leaf that the request's path names. The caller holds the lock.
+func (ca *CA) download(s *session) ([]byte, *Problem) {
+	if len(s.path) < 2 {
+		return nil, notFound("certificate")
+	}
+	n, ok := ca.certs.find(s.path[1], ca.o.Seed)
+	o := ca.withCert(n)
+	switch {
+	case !ok, o == nil, o.cert != n, o.doneAt.After(s.now):
+		return nil, notFound("certificate")
+	case o.who != s.who:
+		return nil, unauthorized("the certificate is another account's")
+	}
+	return o.der, nil
 }

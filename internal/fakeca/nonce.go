@@ -58,13 +58,6 @@ func (n *nonces) take(s string) bool {
 	return true
 }
 
-// forget makes every nonce so far a bad one.
-func (n *nonces) forget() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.next += nonceWindow
-}
-
 func bits(vs ...uint64) []byte {
 	var out []byte
 	for _, v := range vs {

@@ -229,3 +229,17 @@ func TestWhatIsAnothersIsNotShown(t *testing.T) {
 	_, err = k.client.Certificate(t.Context(), k.acct, o.Certificate)
 	refused(t, err, "unauthorized")
 }
+
+func TestOddPathsAreRefusedAndNothingBreaks(t *testing.T) {
+	k := start(t, fakeca.Options{})
+	for _, path := range []string{"", "account", "account/1/2/3", "account/0", "account/18446744073709551615", "order", "order/x", "order/9/finalize", "authz",
+		"authz/9", "challenge", "challenge/9", "challenge/9/http-01", "certificate", "certificate/2a", "certificate/00/7", "renewal-info/x", "revoke", "key-change", "nowhere"} {
+		url := "https://fakeca.test/" + path
+		for _, payload := range []string{"", "{}", "null", `{"csr":"!","certificate":"AAAA"}`} {
+			r := raw{map[string]any{"alg": "ES256", "kid": k.acct.URL, "nonce": k.nonce(), "url": url}, payload, k.acct.Key, nil, "application/jose+json"}
+			if status, kind := k.post(url, r); status < 400 || status > 405 || kind == "" {
+				t.Errorf("%s with %q: %d %s", path, payload, status, kind)
+			}
+		}
+	}
+}
