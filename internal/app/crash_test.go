@@ -220,6 +220,7 @@ func (n *nest) order(certificate int64) *certfleet.Order {
 // TestAKilledNodeGoesOnWithTheSameOrder kills the process at every place and
 // starts another one.
 func TestAKilledNodeGoesOnWithTheSameOrder(t *testing.T) {
+	t.Parallel()
 	for _, place := range []string{"placing", "placed", "intended", "presented", "answered", "key made", "finalized", "downloaded"} {
 		t.Run(place, func(t *testing.T) {
 			t.Parallel()
@@ -254,6 +255,7 @@ func TestAKilledNodeGoesOnWithTheSameOrder(t *testing.T) {
 // TestOfTwoNodesOneMayDie lets two processes share a SQLite file; one dies in
 // the middle of its first order, and the other does all the work.
 func TestOfTwoNodesOneMayDie(t *testing.T) {
+	t.Parallel()
 	n := newNest(t)
 	var names []string
 	for i := range 12 {

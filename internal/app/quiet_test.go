@@ -18,6 +18,7 @@ import (
 // TestAFleetWithNothingDueIsQuiet lets a node idle over certificates that are
 // due in a month: it looks once a second and writes nothing.
 func TestAFleetWithNothingDueIsQuiet(t *testing.T) {
+	t.Parallel()
 	c := config.Default()
 	c.StateDir = t.TempDir()
 	c.Listen = config.Listen{API: config.Off, HTTP01: config.Off, TLSALPN01: config.Off}

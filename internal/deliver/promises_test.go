@@ -14,6 +14,7 @@ import (
 )
 
 func TestAFailedDeliveryLeavesTheWorkingPair(t *testing.T) {
+	t.Parallel()
 	y := build(t, storetest.SQLite(t))
 	r := y.room(1)
 	c := y.certificate("shop.example")
@@ -44,6 +45,7 @@ func TestAFailedDeliveryLeavesTheWorkingPair(t *testing.T) {
 }
 
 func TestDeliveredIsNotServed(t *testing.T) {
+	t.Parallel()
 	y := build(t, storetest.SQLite(t))
 	r := y.room(1)
 	c := y.certificate("shop.example")
@@ -74,6 +76,7 @@ func TestDeliveredIsNotServed(t *testing.T) {
 }
 
 func TestAServedNameThatFallsBackIsNoticed(t *testing.T) {
+	t.Parallel()
 	y := build(t, storetest.SQLite(t))
 	r := y.room(1)
 	c := y.certificate("shop.example")
@@ -96,6 +99,7 @@ func TestAServedNameThatFallsBackIsNoticed(t *testing.T) {
 }
 
 func TestOneBadBundleStopsNoOther(t *testing.T) {
+	t.Parallel()
 	y := build(t, storetest.SQLite(t))
 	r := y.room(1)
 	var ids []int64
@@ -122,6 +126,7 @@ func TestOneBadBundleStopsNoOther(t *testing.T) {
 }
 
 func TestAPausedTargetKeepsWhatItHas(t *testing.T) {
+	t.Parallel()
 	y := build(t, storetest.SQLite(t))
 	r := y.room(1)
 	c := y.certificate("shop.example")
@@ -139,6 +144,7 @@ func TestAPausedTargetKeepsWhatItHas(t *testing.T) {
 
 // TestAnEndingProcessJudgesNobody cuts a look off: that is no proof against the edge.
 func TestAnEndingProcessJudgesNobody(t *testing.T) {
+	t.Parallel()
 	y := build(t, storetest.SQLite(t))
 	c := y.certificate("shop.example")
 	d := y.served(y.room(1), y.version(c.ID).ID)
@@ -160,6 +166,7 @@ func TestAnEndingProcessJudgesNobody(t *testing.T) {
 }
 
 func TestAnEdgeThatDoesNotAnswerSaysSo(t *testing.T) {
+	t.Parallel()
 	y := build(t, storetest.SQLite(t))
 	y.target.Probe = []string{refusing(t)}
 	y.tx(func(ctx context.Context, tx *store.Tx) error { return tx.SaveTarget(ctx, y.target) })

@@ -29,6 +29,7 @@ func (z wrongZone) Ready(context.Context, certfleet.Challenge, []byte) (bool, st
 }
 
 func TestEveryFailureAtTheCASaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	h := &house{T: t, db: storetest.SQLite(t)}
 	port := h.serveHTTP01()
 	serveNonsense(t, "127.0.0.3", port)
@@ -107,6 +108,7 @@ func serveNonsense(t *testing.T, host string, port int) {
 }
 
 func TestAnAccountThatCannotRegisterSaysWhy(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{EABRequired: true})
 	r := h.room(nil)
 	c := h.want("bound.example")
@@ -121,6 +123,7 @@ func TestAnAccountThatCannotRegisterSaysWhy(t *testing.T) {
 }
 
 func TestAnAccountThatTheCALostSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	h.issue(r, h.want("known.example"))

@@ -224,6 +224,7 @@ func (h *house) checkCleaned(o *certfleet.Order) {
 // TestACrashInARolloverLosesNoAccount ends the process before and after the CA
 // hears of the new key.
 func TestACrashInARolloverLosesNoAccount(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{NonceReject: 20})
 	h.issue(h.room(nil), h.want("first.example"))
 	for i, c := range []struct {

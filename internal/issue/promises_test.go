@@ -58,6 +58,7 @@ func (h *house) pauses() []store.PauseRow {
 }
 
 func TestALimitOnTheAccountHoldsNewOrdersAndLetsOpenOnesGoOn(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		what, key string
 		answer    func(http.ResponseWriter) bool
@@ -94,6 +95,7 @@ func TestALimitOnTheAccountHoldsNewOrdersAndLetsOpenOnesGoOn(t *testing.T) {
 }
 
 func TestAWaitingOrderGoesOnWhenThePauseEnds(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r, asked := h.room(nil), 0
 	h.wire.breakBy(newOrders(&asked, func(w http.ResponseWriter) bool {
@@ -106,6 +108,7 @@ func TestAWaitingOrderGoesOnWhenThePauseEnds(t *testing.T) {
 }
 
 func TestALimitOnNamesEndsThatOrderAlone(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r, asked := h.room(nil), 0
 	h.wire.breakBy(func(w http.ResponseWriter, r *http.Request, body string) bool {
@@ -126,6 +129,7 @@ func TestALimitOnNamesEndsThatOrderAlone(t *testing.T) {
 }
 
 func TestARemovedCertificateEndsItsOrder(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{RetryAfter: 5 * time.Second})
 	deactivated := 0
 	h.wire.breakBy(func(_ http.ResponseWriter, _ *http.Request, body string) bool {
@@ -161,6 +165,7 @@ func TestARemovedCertificateEndsItsOrder(t *testing.T) {
 }
 
 func TestWhatAnOperatorSaysWhileAnOrderRunsStands(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	c := h.want("paused.example")
 	r := h.room(func(place string) {
@@ -190,6 +195,7 @@ func TestWhatAnOperatorSaysWhileAnOrderRunsStands(t *testing.T) {
 }
 
 func TestAManualOrderAdvancesOnlyByRequest(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	o := h.open(r, h.want("manual.example"))
@@ -212,6 +218,7 @@ func TestAManualOrderAdvancesOnlyByRequest(t *testing.T) {
 }
 
 func TestACertificateThatIsNotOursIsRefused(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	other, _ := h.version(h.issue(r, h.want("other.example")).VersionID)
@@ -245,6 +252,7 @@ func TestACertificateThatIsNotOursIsRefused(t *testing.T) {
 }
 
 func TestAnOrderThatGetsNowhereEndsWhenItExpires(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	c := h.want("nowhere.example")
@@ -271,6 +279,7 @@ func TestAnOrderThatGetsNowhereEndsWhenItExpires(t *testing.T) {
 }
 
 func TestARefusedReplacesIsDroppedOnce(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r, asked := h.room(nil), 0
 	c := h.want("again.example")

@@ -12,6 +12,7 @@ import (
 )
 
 func TestARevokedCertificateIsDueAtOnceWithAnotherKey(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		what    string
 		reason  int
@@ -50,6 +51,7 @@ func TestARevokedCertificateIsDueAtOnceWithAnotherKey(t *testing.T) {
 
 // TestARevocationWhoseCommitWasLostIsRepeated has the CA know and us not.
 func TestARevocationWhoseCommitWasLostIsRepeated(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	c := h.want("twice.example")
@@ -66,6 +68,7 @@ func TestARevocationWhoseCommitWasLostIsRepeated(t *testing.T) {
 }
 
 func TestARevocationNeedsNoAccount(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	v, leaf := h.version(h.issue(r, h.want("orphan.example")).VersionID)
@@ -81,6 +84,7 @@ func TestARevocationNeedsNoAccount(t *testing.T) {
 }
 
 func TestAWindowThatHasPassedRenewsAtOnce(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	c := h.want("window.example")
@@ -117,6 +121,7 @@ func TestAWindowThatHasPassedRenewsAtOnce(t *testing.T) {
 }
 
 func TestRenewalNeverHangsOnTheWindow(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	c := h.want("noari.example")
