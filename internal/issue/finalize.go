@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -194,27 +195,46 @@ func (r *Room) issued(ctx context.Context, j *job, v *certfleet.Version, chains 
 }
 
 // Adopt makes a stored version what its certificate serves from now on: slots,
-// deliveries and the next renewal.
+// deliveries and the next renewal. A certificate that was removed meanwhile only
+// keeps it on record; one whose names changed meanwhile is due again at once.
 func Adopt(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, v *certfleet.Version, slot certfleet.SlotKind) error {
-	for _, n := range v.Names {
-		if err := tx.FillSlot(ctx, certfleet.Slot{Tenant: v.Tenant, Name: n, Kind: slot, VersionID: v.ID}); err != nil {
-			return err
-		}
-	}
 	if cert.VersionID != 0 && cert.VersionID != v.ID {
 		if err := tx.Replaced(ctx, cert.VersionID, v.ID); err != nil {
 			return err
 		}
 	}
-	next := plan.RenewAt(v.NotBefore, v.NotAfter, v.ARIAt, luck())
 	cert.VersionID, cert.NotAfter = v.ID, v.NotAfter
-	cert.DueAt, cert.DueReason, cert.Lane = next.At, next.Reason, certfleet.LaneRoutine
 	cert.Failures, cert.Problem, cert.Advice, cert.FailedAt = 0, "", "", time.Time{}
-	if cert.State != certfleet.Active {
-		cert.DueAt, cert.DueReason = time.Time{}, ""
-	}
-	if err := tx.SaveCertificate(ctx, cert); err != nil {
+	planRenewal(cert, v, tx.Now())
+	if err := tx.SaveCertificate(ctx, cert); err != nil || cert.State == certfleet.Removed {
 		return err
 	}
+	for _, n := range v.Names {
+		if err := tx.FillSlot(ctx, certfleet.Slot{Tenant: v.Tenant, Name: n, Kind: slot, VersionID: v.ID}); err != nil {
+			return err
+		}
+	}
 	return tx.WantDeliveries(ctx, v)
+}
+
+func planRenewal(cert *certfleet.Certificate, v *certfleet.Version, now time.Time) {
+	next := plan.RenewAt(v.NotBefore, v.NotAfter, v.ARIAt, luck())
+	switch {
+	case cert.State != certfleet.Active:
+		cert.DueAt, cert.DueReason = time.Time{}, ""
+	case !covers(v.Names, cert.Names):
+		cert.DueAt, cert.DueReason, cert.Lane = now, "its names changed meanwhile", certfleet.LaneWaiting
+	default:
+		cert.DueAt, cert.DueReason, cert.Lane = next.At, next.Reason, certfleet.LaneRoutine
+	}
+}
+
+// covers reports whether every wanted name is one of have.
+func covers(have, want []certfleet.Name) bool {
+	for _, n := range want {
+		if !slices.Contains(have, n) {
+			return false
+		}
+	}
+	return true
 }
