@@ -73,11 +73,11 @@ type Report struct {
 func (r Report) Err() error {
 	var all []error
 	for name, err := range r.Problems {
-		all = append(all, fmt.Errorf("lineage %s: %w", name, err))
+		all = append(all, &certfleet.Error{Kind: certfleet.KindOf(err), Msg: "lineage " + name, Advice: certfleet.AdviceOf(err), Err: err})
 	}
 	for _, u := range r.Updates {
 		if u.Err != nil {
-			all = append(all, fmt.Errorf("updater %s: %w", u.Name, u.Err))
+			all = append(all, &certfleet.Error{Kind: certfleet.KindOf(u.Err), Msg: "updater " + u.Name, Advice: certfleet.AdviceOf(u.Err), Err: u.Err})
 		}
 	}
 	return errors.Join(all...)
