@@ -116,6 +116,9 @@ func (a *Agent) apply(ctx context.Context, only []string) (Report, error) {
 			continue
 		}
 		p, err := a.propose(name, time.Now())
+		if a.staging.held(name) {
+			continue // a session began to write; its end brings us back
+		}
 		if err != nil {
 			r.Problems[name] = err
 			continue

@@ -165,8 +165,15 @@ func (s *staging) put(name, file string, data []byte) error {
 }
 
 // clear takes away what went live: files that are still as they were read, and
-// then the folder if nothing else is in it and nobody writes to it.
+// then the folder if nothing else is in it. Where a session writes by now it takes
+// nothing: that session's pusher looks whether its files are there, and what is
+// the same already goes when the session ends.
 func (s *staging) clear(name string, read map[string][]byte) error {
+	s.mu.Lock() // no session begins to write meanwhile
+	defer s.mu.Unlock()
+	if s.busy[name] > 0 {
+		return nil
+	}
 	now, err := s.read(name)
 	if err != nil || now == nil {
 		return err
@@ -185,13 +192,11 @@ func (s *staging) clear(name string, read map[string][]byte) error {
 		}
 	}
 	s.sweep(dir)
-	if !s.held(name) {
-		s.root.Remove(name) // not empty is well
-	}
+	s.root.Remove(name) // not empty is well
 	return nil
 }
 
-// sweep removes halves of puts that a crash left, and derived files.
+// sweep removes halves of puts that a crash left.
 func (s *staging) sweep(dir *os.Root) {
 	d, err := dir.Open(".")
 	if err != nil {
