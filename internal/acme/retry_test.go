@@ -43,8 +43,8 @@ func TestEndlessBadNonceIsGivenUp(t *testing.T) {
 	}}, nil)
 	acct := k.register(newKey(t))
 	_, err := k.client.NewOrder(t.Context(), acct, acme.OrderRequest{Names: names(t, "never.example")})
-	if !acme.Is(err, "badNonce") || posts != 6 {
-		t.Errorf("%d requests, %v; want 6 and badNonce", posts, err)
+	if !acme.Is(err, "badNonce") || posts != 13 {
+		t.Errorf("%d requests, %v; want 13 and badNonce", posts, err)
 	}
 }
 

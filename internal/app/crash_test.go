@@ -23,6 +23,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/solver/http01"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/store/storetest"
 )
 
 // The environment that makes the test binary a node: where it dies ("never"
@@ -82,7 +83,7 @@ type nest struct {
 }
 
 func newNest(t *testing.T) *nest {
-	n := &nest{T: t, dir: t.TempDir()}
+	n := &nest{T: t, dir: storetest.Dir(t)}
 	var err error
 	n.ca, err = pebble.Start(pebble.Options{HTTPPort: n.answer(), NonceReject: 15, Wrap: n.count})
 	if err != nil {

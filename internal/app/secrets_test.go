@@ -166,7 +166,7 @@ func startTelling(t *testing.T, log *said, hmac string) *fleet {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ca.Close() })
-	f := &fleet{ca: ca, dir: t.TempDir()}
+	f := &fleet{ca: ca, dir: storetest.Dir(t)}
 	c := config.Default()
 	c.StateDir = f.dir
 	c.Listen = config.Listen{API: config.Off, HTTP01: addr(o.HTTPPort), TLSALPN01: config.Off}

@@ -16,6 +16,7 @@ import (
 	"github.com/certfleet/certfleet/internal/keeper"
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/store/storetest"
 )
 
 // fleet is a running node with its own CA.
@@ -47,7 +48,7 @@ func startOn(t *testing.T, o pebble.Options, where config.Database) *fleet {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ca.Close() })
-	f := &fleet{ca: ca, dir: t.TempDir()}
+	f := &fleet{ca: ca, dir: storetest.Dir(t)}
 	c := config.Default()
 	c.StateDir, c.Database = f.dir, where
 	c.Listen = config.Listen{API: config.Off, HTTP01: addr(o.HTTPPort), TLSALPN01: addr(o.TLSPort)}
