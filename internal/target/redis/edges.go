@@ -171,7 +171,7 @@ func (e edge) ask(ctx context.Context, route string) (string, error) {
 // tell publishes what changed and asks the edges; one that was not reached is a
 // problem of every bundle, since it may serve an old pair until its cache ends.
 func (t *Target) tell(ctx context.Context, db goredis.UniversalClient, names []string, receipts []certfleet.Receipt) {
-	results, err := t.announceTo(ctx, db, names)
+	results, err := t.spread(ctx, db, names)
 	state, _ := json.Marshal(map[string]any{"edges": results})
 	for i := range receipts {
 		if receipts[i].Err == nil {
@@ -183,12 +183,8 @@ func (t *Target) tell(ctx context.Context, db goredis.UniversalClient, names []s
 	}
 }
 
-func (t *Target) announce(ctx context.Context, db goredis.UniversalClient, names []string) error {
-	_, err := t.announceTo(ctx, db, names)
-	return err
-}
-
-func (t *Target) announceTo(ctx context.Context, db goredis.UniversalClient, names []string) ([]EdgeResult, error) {
+// spread publishes names and tells the edges.
+func (t *Target) spread(ctx context.Context, db goredis.UniversalClient, names []string) ([]EdgeResult, error) {
 	err := t.publish(ctx, db, names)
 	results := t.Expire(ctx, names)
 	var unreached []error
@@ -208,7 +204,7 @@ func (t *Target) publish(ctx context.Context, db goredis.UniversalClient, names 
 	p := db.Pipeline()
 	for len(names) > 0 {
 		n := min(len(names), perMessage)
-		p.Publish(ctx, t.channel(), strings.Join(names[:n], " "))
+		announce.EvalSha(ctx, p, []string{t.changesKey()}, t.channel(), strings.Join(names[:n], " "))
 		names = names[n:]
 	}
 	_, err := p.Exec(ctx)

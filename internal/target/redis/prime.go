@@ -40,6 +40,10 @@ func (t *Target) Prime(ctx context.Context, from func(after string) iter.Seq2[ce
 	if err != nil && !errors.Is(err, goredis.Nil) {
 		return Progress{}, t.explain(err)
 	}
+	// From here on edges take a missing name for one that is not written yet.
+	if err := db.Set(ctx, t.cursorKey(), after, cursorTTL).Err(); err != nil {
+		return Progress{}, t.explain(err)
+	}
 	p := priming{Target: t, db: db, report: report, began: time.Now(), Progress: Progress{After: after}}
 	if err := p.all(ctx, from(after)); err != nil {
 		return p.Progress, err
@@ -111,8 +115,8 @@ func (p *priming) flush(ctx context.Context, batch []certfleet.Bundle) error {
 
 // announceAll has every edge look at everything anew.
 func (t *Target) announceAll(ctx context.Context, db goredis.UniversalClient) error {
-	if err := db.Publish(ctx, t.channel(), "*").Err(); err != nil {
-		return t.explain(err)
+	if err := t.publish(ctx, db, []string{"*"}); err != nil {
+		return err
 	}
 	if len(t.edges) == 0 {
 		return nil

@@ -48,6 +48,7 @@ func New(c Config, d dial.Deps) (*Target, error) {
 func (t *Target) recordKey(label string) string { return t.Prefix + "certfleet:cert:" + label }
 func (t *Target) usersKey(key string) string    { return t.Prefix + "certfleet:users:{" + key + "}" }
 func (t *Target) channel() string               { return t.Prefix + "certfleet:changed" }
+func (t *Target) changesKey() string            { return t.Prefix + "certfleet:changes" }
 
 // ownerKey is where a name's generation stands: in the hash itself in layout 3,
 // beside it where the hash is another's contract.
@@ -156,7 +157,8 @@ func (t *Target) Remove(ctx context.Context, certificate string, _ certfleet.Rec
 	if err := db.Del(ctx, t.recordKey(certificate)).Err(); err != nil {
 		return t.explain(err)
 	}
-	return t.announce(ctx, db, t.namesOf(j.staleItems))
+	_, err = t.spread(ctx, db, t.namesOf(j.staleItems))
+	return err
 }
 
 func (t *Target) record(ctx context.Context, db goredis.UniversalClient, label string) (map[string]string, error) {

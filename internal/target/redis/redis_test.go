@@ -229,7 +229,7 @@ func TestSharedKeyGoesWithItsLastUser(t *testing.T) {
 		if err := p.Remove(t.Context(), "b", certfleet.Receipt{}); err != nil {
 			t.Fatal(err)
 		}
-		if left := p.db.Keys(t.Context(), "*").Val(); len(left) != 0 {
+		if left := p.db.Keys(t.Context(), "*").Val(); len(left) != 1 || left[0] != "certfleet:changes" {
 			t.Errorf("layout %d: %q are left", layout, left)
 		}
 	}
@@ -341,7 +341,7 @@ func TestChangesArePublished(t *testing.T) {
 	p.must(targettest.Bundle(t, "shop", 1, "shop.example.com", "*.example.com"))
 	select {
 	case m := <-sub.Channel():
-		if m.Payload != "*.example.com shop.example.com" {
+		if m.Payload != "1 *.example.com shop.example.com" {
 			t.Errorf("published %q", m.Payload)
 		}
 	case <-time.After(5 * time.Second):

@@ -79,4 +79,11 @@ for _, f in ipairs({'g', 'n', 'f', 'k', 'o'}) do redis.call('HDEL', KEYS[1], f .
 return 1`)
 )
 
-var scripts = []*goredis.Script{claim, settleRecord, share, unshare, putName, dropName}
+// announce numbers a message, so that a listener knows whether it missed one:
+// KEYS counter; ARGV channel, names.
+var announce = goredis.NewScript(`
+local n = redis.call('INCR', KEYS[1])
+redis.call('PUBLISH', ARGV[1], n .. ' ' .. ARGV[2])
+return n`)
+
+var scripts = []*goredis.Script{announce, claim, settleRecord, share, unshare, putName, dropName}

@@ -1,0 +1,76 @@
+-- One lookup at a time for a name: within a worker by a semaphore, between
+-- workers by a key in a shared dict. Everybody else waits, for a bounded time.
+
+local semaphore = require "ngx.semaphore"
+
+local _M = {}
+local Flight = {}
+Flight.__index = Flight
+
+-- new: dict holds the locks between workers; wait is how long others wait, hold
+-- how long a lookup may take before another begins, both in seconds.
+function _M.new(dict, wait, hold)
+    return setmetatable({ dict = dict, wait = wait, hold = hold, going = {} }, Flight)
+end
+
+-- lock answers true when nobody in any worker looks this name up. It ends by
+-- itself, should the worker die.
+function Flight:lock(name)
+    local ok, err = self.dict:safe_add("lock:" .. name, 1, self.hold)
+    return ok or err ~= "exists" -- without memory for locks, rather twice than never
+end
+
+function Flight:unlock(name)
+    self.dict:delete("lock:" .. name)
+end
+
+-- across waits for another worker's lookup, looking again and again whether it
+-- brought something, then takes over.
+function Flight:across(name, peek, work)
+    local deadline, pause = ngx.now() + self.wait, 0.002
+    while not self:lock(name) do
+        if ngx.now() >= deadline then
+            return nil, "waited too long"
+        end
+        ngx.sleep(pause)
+        pause = math.min(pause * 1.5, 0.05)
+        local value, outcome = peek()
+        if outcome then
+            return value, outcome
+        end
+    end
+    local value, outcome = peek() -- it may have been brought just before
+    if not outcome then
+        local ok
+        ok, value, outcome = pcall(work)
+        if not ok then
+            ngx.log(ngx.ERR, "certfleet: ", name, ": ", value)
+            value, outcome = nil, "error"
+        end
+    end
+    self:unlock(name)
+    return value, outcome
+end
+
+-- run answers what work answers, whoever in this worker does it. peek answers a
+-- value and an outcome when another worker has brought it.
+function Flight:run(name, peek, work)
+    local f = self.going[name]
+    if f then
+        f.waiting = f.waiting + 1
+        if not f.done:wait(self.wait) then
+            return nil, "waited too long", true
+        end
+        return f.value, f.outcome, true
+    end
+    f = { done = semaphore.new(), waiting = 0 }
+    self.going[name] = f
+    f.value, f.outcome = self:across(name, peek, work)
+    self.going[name] = nil
+    if f.waiting > 0 then
+        f.done:post(f.waiting)
+    end
+    return f.value, f.outcome
+end
+
+return _M
