@@ -209,6 +209,33 @@ func initCA(c *config.Config, made func(Made)) error {
 	return nil
 }
 
+// FirstAuthority is the label of the authority that the first account is at,
+// empty when there is no account, or no database to look into.
+func FirstAuthority(ctx context.Context, c *config.Config) (string, error) {
+	file := databaseFile(c)
+	if _, err := os.Stat(string(file)); file != "" && errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	where, err := c.ResolveDatabase()
+	if err != nil {
+		return "", err
+	}
+	db, err := store.Open(ctx, string(where), store.Options{})
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	accounts, err := db.Accounts(ctx, certfleet.DefaultTenant)
+	if err != nil || len(accounts) == 0 {
+		return "", err
+	}
+	ca, err := db.Authority(ctx, accounts[0].AuthorityID)
+	if err != nil {
+		return "", err
+	}
+	return ca.Label, nil
+}
+
 // initRows fills the database with what a fleet begins with.
 func (a *App) initRows(ctx context.Context, s Setup, made func(Made)) (certfleet.Secret, error) {
 	if err := a.initAuthorities(ctx, s, made); err != nil {

@@ -28,6 +28,7 @@ type program struct {
 	color bool // Out is a terminal that may show colours
 	live  bool // Err is a terminal, so that a line may be written over
 	began bool // a command runs; until then every error is about how it was called
+	bare  bool // a manager is spoken with, and no token was given
 	local *app.App
 	now   func() time.Time
 }

@@ -35,6 +35,7 @@ func (p *program) client(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.bare = token == ""
 	if p.flags.cacert != "" {
 		if roots, err = rootsIn(p.flags.cacert); err != nil {
 			return nil, err
@@ -49,7 +50,7 @@ func (p *program) manager() (base string, roots *x509.CertPool, err error) {
 		return p.flags.url, p.privateCA(), nil
 	}
 	c, err := config.Load(p.flags.config)
-	if certfleet.KindOf(err) == certfleet.NotFound && p.flags.config == "" {
+	if certfleet.KindOf(err) == certfleet.NotFound && configPath(p.flags.config) == config.DefaultPath {
 		return "", nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "it is not known where the manager is: there is no configuration here",
 			Advice: "set CERTFLEET_URL to the manager's address, or run certfleet init to make this host one", Err: errors.Unwrap(err)}
 	}

@@ -52,6 +52,9 @@ func (p *program) explain(err error) {
 	}
 	fmt.Fprintf(p.Err, "error: %s\n", indented(err.Error()))
 	advice := certfleet.AdviceOf(err)
+	if p.bare && certfleet.KindOf(err) == certfleet.Denied {
+		advice = "set " + tokenEnv + " to a token, write --token file:/path/to/token, or add --offline on the manager's own host"
+	}
 	if _, ok := err.(*usageError); ok && advice == "" {
 		advice = "see certfleet help for the commands, and --help of each for its flags"
 	}

@@ -29,7 +29,7 @@ func (p *program) eventsCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&follow, "follow", "f", false, "go on as things happen")
-	f.StringVar(&kind, "kind", "", "only this `KIND`, such as order.failed; with --follow also its beginning, such as order.")
+	f.StringVar(&kind, "kind", "", "only this `KIND`, such as order.failed; with --follow also its beginning")
 	f.StringVar(&certificate, "certificate", "", "only of the certificate with this `LABEL`")
 	f.Var(&since, "since", "only those of this long ago or less, such as 2h")
 	f.StringVar(&after, "after", "", "with --follow: go on behind this `CURSOR`, or from the start")
@@ -101,7 +101,7 @@ func (p *program) event(e client.Event) error {
 	if p.flags.json {
 		return p.json(e)
 	}
-	_, err := fmt.Fprintf(p.Out, "%s  %s  %s%s\n", e.At.Local().Format("2006-01-02 15:04:05"), p.paint(eventTone(e.Kind), fmt.Sprintf("%-20s", e.Kind)), e.Msg, p.paint(faint, "  "+by(e)))
+	_, err := fmt.Fprintf(p.Out, "%s  %s  %s%s\n", e.At.Local().Format("2006-01-02 15:04:05"), p.paint(eventTone(e.Kind), fmt.Sprintf("%-24s", e.Kind)), e.Msg, p.paint(faint, "  "+by(e)))
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,13 +132,14 @@ func configPath(flag string) string {
 	return config.DefaultPath
 }
 
-// agree makes sure that somebody agreed to the CA's terms. What was set up
-// before asks nobody again.
+// agree makes sure that somebody agreed to the CA's terms. Where there is an
+// account already, nobody is asked again.
 func (p *program) agree(ctx context.Context, s *setup) error {
-	if _, err := os.Stat(s.Path); !errors.Is(err, fs.ErrNotExist) && !s.given("authority") && !s.given("directory") {
-		if c, err := config.Load(s.Path); err == nil && exists(app.StatePath(c, app.CAKeyFile)) && !s.Agree && !p.asks() {
-			s.Authority = orElse(s.Authority, "letsencrypt")
-			return p.agreedBefore(ctx, c)
+	if !s.given("authority") && !s.given("directory") {
+		label, err := p.agreedBefore(ctx, s.Path)
+		if err != nil || label != "" {
+			s.Authority = label
+			return err
 		}
 	}
 	if s.Agree {
@@ -153,23 +153,17 @@ func (p *program) agree(ctx context.Context, s *setup) error {
 	return p.interview(ctx, s)
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-// agreedBefore lets init be repeated without flags when there is an account.
-func (p *program) agreedBefore(ctx context.Context, c *config.Config) error {
-	a, err := app.New(ctx, c, app.Options{})
+// agreedBefore is the authority of the first account that there is, so that init
+// can be repeated; what is not there or not whole is Init's to tell.
+func (p *program) agreedBefore(ctx context.Context, path string) (string, error) {
+	if _, err := os.Stat(path); err != nil {
+		return "", nil
+	}
+	c, err := config.Load(path)
 	if err != nil {
-		return nil // Init says what is wrong with it
+		return "", err
 	}
-	defer a.Close()
-	accounts, err := a.DB.Accounts(ctx, certfleet.DefaultTenant)
-	if err != nil || len(accounts) > 0 {
-		return err
-	}
-	return invalid("add --agree and --contact ADDRESS once you have read the terms of your CA", "there is no account at a CA yet, and nobody is here to be asked")
+	return app.FirstAuthority(ctx, c)
 }
 
 // interview asks a person for what the flags did not say.

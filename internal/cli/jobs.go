@@ -74,6 +74,10 @@ func (p *program) limitsCommand() *cobra.Command {
 }
 
 func (p *program) sayLimits(l *client.Limits) {
+	if len(l.Requests) == 0 {
+		p.note("no CA was asked for anything yet")
+		return
+	}
 	p.printAll([]string{"DAY", "AUTHORITY", "ACCOUNT", "KIND", "ANSWER", "REQUESTS"}, rows(l.Requests, func(r client.RequestCount) []string {
 		return []string{r.Day, r.Authority, dash(r.Account), r.Kind, fmt.Sprint(r.Status), fmt.Sprint(r.N)}
 	}))

@@ -102,7 +102,7 @@ func nearby(word string, known []string) []string {
 	for _, k := range known {
 		far := distance(word, strings.ToLower(k))
 		if len(word) > 2 && strings.Contains(strings.ToLower(k), word) {
-			far = 1
+			far = min(far, 1)
 		}
 		if k != "" && far <= limit {
 			out = append(out, near{k, far})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,10 +59,11 @@ func (p *program) follow(ctx context.Context, c *client.Client, label string, be
 		if err != nil {
 			return nil, err
 		}
-		if done, err := waited(why, before, failures); done || err != nil {
+		done, what, err := p.waited(ctx, c, why, before, failures)
+		if done || err != nil {
 			return why, err
 		}
-		b.set("%s: %s", label, dash(why.NextStep))
+		b.set("%s: %s", label, what)
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -70,16 +72,33 @@ func (p *program) follow(ctx context.Context, c *client.Client, label string, be
 	}
 }
 
-// waited reports whether the wait is over.
-func waited(w *client.Why, before int64, failures int) (bool, error) {
-	if w.Certificate == nil {
-		return true, nil
+// waited reports whether the wait is over, and else what it waits for.
+func (p *program) waited(ctx context.Context, c *client.Client, w *client.Why, before int64, failures int) (bool, string, error) {
+	cert := w.Certificate
+	switch {
+	case cert == nil:
+		return true, "", nil
+	case cert.Failures > failures:
+		return true, "", &certfleet.Error{Msg: cert.Label + ": " + cert.Problem, Advice: cert.Advice, Retry: cert.DueAt}
+	case cert.VersionID <= before || cert.VersionID == 0:
+		return false, dash(w.NextStep), nil
 	}
-	if w.Certificate.Failures > failures {
-		return true, &certfleet.Error{Msg: w.Certificate.Label + ": " + w.Certificate.Problem, Advice: w.Certificate.Advice, Retry: w.Certificate.DueAt}
+	return arrived(ctx, c, cert.VersionID)
+}
+
+// arrived reports whether a version is everywhere it goes: seen, or at rest
+// where nobody looks.
+func arrived(ctx context.Context, c *client.Client, version int64) (bool, string, error) {
+	for d, err := range c.Deliveries(ctx, client.DeliveryQuery{Version: version}) {
+		switch {
+		case err != nil:
+			return false, "", err
+		case d.State == "failed":
+			return true, "", &certfleet.Error{Msg: fmt.Sprintf("it is issued, but cannot be brought to %s: %s", d.Target, d.Problem), Advice: d.Advice, Retry: d.DueAt}
+		case d.State == "served" || d.State == "superseded" || d.DueAt.IsZero() && d.State != "due":
+		default:
+			return false, strings.TrimRight("issued, on its way to "+d.Target+": "+d.Problem, ": "), nil
+		}
 	}
-	if w.Certificate.VersionID <= before || w.Certificate.VersionID == 0 {
-		return false, nil
-	}
-	return w.Verdict == "served" || w.Verdict == "valid" || len(w.Certificate.Targets) == 0, nil
+	return true, "", nil
 }

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
+	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/client"
 )
 
@@ -25,6 +28,9 @@ said it, and what to do about it. Nothing is asked of a CA or an edge for this.`
 				if err != nil {
 					return p.similar(cmd.Context(), err, name, certificateLabels)
 				}
+				if why.Verdict == "unknown" {
+					return p.unknown(cmd.Context(), why)
+				}
 				return p.answered(why, func() { p.sayWhy(why) })
 			})
 		},
@@ -39,4 +45,16 @@ func (p *program) sayWhy(w *client.Why) {
 	if len(w.Sentences) == 0 {
 		p.fields().add("problem", w.Problem).add("advice", w.Advice).add("next", w.NextStep).flush()
 	}
+}
+
+// unknown answers a name that no certificate wants; a label that was mistyped is
+// more likely than a name that was never added.
+func (p *program) unknown(ctx context.Context, w *client.Why) error {
+	if p.flags.json {
+		if err := p.json(w); err != nil {
+			return err
+		}
+	}
+	err := &certfleet.Error{Kind: certfleet.NotFound, Msg: w.Subject + " is not known here: no certificate wants it", Advice: orElse(w.Advice, "see certfleet list")}
+	return p.similar(ctx, err, w.Subject, certificateLabels)
 }
