@@ -45,8 +45,8 @@ func (s *server) session(ctx context.Context, c ssh.NewChannel) {
 func (s *server) sftp(ctx context.Context, ch ssh.Channel) {
 	x := &session{a: s.a, open: map[string]*upload{}}
 	rs := sftp.NewRequestServer(ch, sftp.Handlers{FileGet: x, FilePut: x, FileCmd: x, FileList: x}, sftp.WithStartDirectory(s.a.c.Staging))
+	defer rs.Close() // by which a pusher knows that all is worked through
 	err := rs.Serve()
-	rs.Close()
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.a.log.Debug("session broke off", "error", err)
 	}
