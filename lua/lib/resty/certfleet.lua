@@ -37,6 +37,7 @@ end
 function _M.init_worker()
     local f = _M.fleet()
     math.randomseed(ngx.worker.pid() + ngx.time())
+    ngx.timer.every(1, function() f.counts:flush(ngx.now(), true) end)
     if not (f.o.redis and f.o.subscribe and ngx.worker.id() == 0) then
         return
     end

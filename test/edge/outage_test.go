@@ -1,0 +1,224 @@
+package edge
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/target/redis"
+)
+
+const expire = "/.peter_sslers/nginx/shared_cache/expire"
+
+func TestKnownNamesOutliveRedis(t *testing.T) {
+	r := start(t, settings{Options: "error_ttl = 0.2"})
+	known, later := r.bundle(1, "known.example.com"), r.bundle(2, "later.example.com")
+	r.deliver(known, later)
+	r.expect("known.example.com", known.Fingerprint)
+	r.server.Stop()
+	r.get(expire + "/all") // so that it is looked up again, in vain
+	for range 3 {
+		r.expect("known.example.com", known.Fingerprint)
+	}
+	r.expectDefault("later.example.com")
+	r.server.Run() // it comes back empty, as one without a disk does
+	r.eventually(3*time.Second, "a lookup in the new Redis", func() bool {
+		r.expect("known.example.com", known.Fingerprint)
+		return r.counted("lookups_redis") > r.counted("errors_redis")
+	})
+	r.get(expire + "/all")
+	r.expect("known.example.com", known.Fingerprint)
+	r.deliver(known, later)
+	r.eventually(3*time.Second, "the name that was away", func() bool { return r.served("later.example.com") == later.Fingerprint })
+}
+
+func TestRemovedNameGoesFromEveryEdge(t *testing.T) {
+	r := start(t, settings{Workers: 2})
+	r.listening()
+	stays, goes := r.bundle(1, "stays.example.com"), r.bundle(2, "goes.example.com")
+	r.deliver(stays, goes)
+	for range 10 {
+		r.expect("goes.example.com", goes.Fingerprint)
+	}
+	if err := r.target.Remove(t.Context(), goes.Certificate, certfleet.Receipt{}); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually(2*time.Second, "the default for the removed name", func() bool { return r.served("goes.example.com") == r.fallback })
+	r.expect("stays.example.com", stays.Fingerprint)
+}
+
+func TestHungRedisCostsABoundedWait(t *testing.T) {
+	r := start(t, settings{Options: "redis_read_timeout = 300, error_ttl = 0.2"})
+	known := r.bundle(1, "known.example.com")
+	r.deliver(known)
+	r.expect("known.example.com", known.Fingerprint)
+	if err := syscall.Kill(r.server.PID(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(r.server.PID(), syscall.SIGCONT)
+	for i := range 10 {
+		began := time.Now()
+		r.expectDefault(fmt.Sprintf("cold%d.example.com", i))
+		if took, bound := time.Since(began), 900*time.Millisecond; took > bound {
+			t.Errorf("cold handshake %d took %v", i, took)
+		} else if i > 4 && took > 250*time.Millisecond {
+			t.Errorf("handshake %d took %v: Redis should be left alone by now", i, took)
+		}
+	}
+	r.get(expire + "/all")
+	r.expect("known.example.com", known.Fingerprint)
+	syscall.Kill(r.server.PID(), syscall.SIGCONT)
+	fresh := r.bundle(1, "fresh.example.com")
+	r.deliver(fresh)
+	r.eventually(5*time.Second, "Redis is asked again", func() bool { return r.served("fresh.example.com") == fresh.Fingerprint })
+}
+
+func TestWrongPasswordLeavesTheDefault(t *testing.T) {
+	t.Setenv("REDIS_PASSWORD", "right")
+	path := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(path, []byte("wrong-hunter2"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, settings{Options: fmt.Sprintf("redis_password_file = %q, error_ttl = 0.2", path), Redis: redis.Config{Password: "env:REDIS_PASSWORD"}, RedisArg: []string{"--requirepass", "right"}})
+	r.deliver(r.bundle(1, "shop.example.com"))
+	r.expectDefault("shop.example.com", "shop.example.com")
+	if log := r.log(); !contains(log, "WRONGPASS") || contains(log, "hunter2") {
+		t.Errorf("the log should say WRONGPASS and no password:\n%s", log)
+	}
+}
+
+func TestReloadDuringTrafficLosesNoHandshake(t *testing.T) {
+	r := start(t, settings{Workers: 2})
+	b := r.bundle(1, "shop.example.com")
+	r.deliver(b)
+	stop, shaken := r.traffic(4, func(int) (string, map[string]bool) { return "shop.example.com", map[string]bool{b.Fingerprint: true} })
+	for range 3 {
+		time.Sleep(200 * time.Millisecond)
+		r.reload()
+	}
+	time.Sleep(400 * time.Millisecond)
+	stop()
+	if n := shaken(); n < 50 {
+		t.Errorf("only %d handshakes were tried", n)
+	}
+}
+
+// traffic shakes hands all the time; each handshake must show one of the
+// fingerprints that pick answers for it.
+func (r *rig) traffic(clients int, pick func(i int) (name string, want map[string]bool)) (stop func(), shaken func() int) {
+	var group sync.WaitGroup
+	var n atomic.Int64
+	done := make(chan struct{})
+	for range clients {
+		group.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				name, want := pick(int(n.Add(1)))
+				if got := r.served(name); !want[got] {
+					r.Errorf("%s showed %.12s during traffic", name, got)
+				}
+			}
+		})
+	}
+	return func() { close(done); group.Wait() }, func() int { return int(n.Load()) }
+}
+
+func TestRenewalUnderLoadIsEverywhereWithinTwoSeconds(t *testing.T) {
+	for _, how := range []string{"publish", "expire route"} {
+		t.Run(how, func(t *testing.T) {
+			s := settings{Workers: 2}
+			if how != "publish" {
+				s.Options = "subscribe = false"
+			}
+			r := start(t, s)
+			if how == "publish" {
+				r.listening()
+			} else {
+				r.settings.Redis.Edges = []redis.Edge{{URL: "http://" + r.HTTP}}
+				r.target = r.newTarget()
+			}
+			const count = 50
+			both, first, second := map[string]map[string]bool{}, []certfleet.Bundle{}, []certfleet.Bundle{}
+			for i := range count {
+				name := fmt.Sprintf("shop%d.example.com", i)
+				first, second = append(first, r.bundle(int64(i+1), name)), append(second, r.bundle(int64(i+1001), name))
+				both[name] = map[string]bool{first[i].Fingerprint: true, second[i].Fingerprint: true}
+			}
+			r.deliver(first...)
+			stop, shaken := r.traffic(4, func(i int) (string, map[string]bool) {
+				name := fmt.Sprintf("shop%d.example.com", i%count)
+				return name, both[name]
+			})
+			time.Sleep(500 * time.Millisecond)
+			r.deliver(second...)
+			time.Sleep(2 * time.Second)
+			for range 6 { // both workers
+				for _, b := range second {
+					r.expect(b.Certificate, b.Fingerprint)
+				}
+			}
+			stop()
+			t.Logf("%d handshakes meanwhile", shaken())
+		})
+	}
+}
+
+func TestFloodOfBogusNamesEvictsNoPair(t *testing.T) {
+	r := start(t, settings{Dict: "1m", Workers: 2, Options: "subscribe = false"})
+	var real []certfleet.Bundle
+	for i := range 250 {
+		real = append(real, r.bundle(int64(i+1), fmt.Sprintf("shop%d.example.com", i)))
+	}
+	r.deliver(real...)
+	for _, b := range real {
+		r.expect(b.Certificate, b.Fingerprint)
+	}
+	var group sync.WaitGroup
+	for c := range 4 {
+		group.Go(func() {
+			for i := range 1000 {
+				r.expectDefault(fmt.Sprintf("bogus-with-a-rather-long-name-%d-%d.example.net", c, i))
+			}
+		})
+	}
+	group.Wait()
+	_, status := r.get("/.peter_sslers/nginx/shared_cache/status")
+	r.tallied()
+	before := r.counted("lookups_redis")
+	r.reload() // new workers have nothing parsed: they need the dict
+	time.Sleep(500 * time.Millisecond)
+	for _, b := range real {
+		r.expect(b.Certificate, b.Fingerprint)
+	}
+	r.tallied()
+	if after := r.counted("lookups_redis"); after != before {
+		t.Errorf("%d of the real names were looked up again; before that: %.300s", after-before, status)
+	}
+	r.expectCounts(map[string]int{"evicted": 0})
+}
+
+func TestPairsAreRefreshedBeforeAnybodyWaits(t *testing.T) {
+	r := start(t, settings{Options: "ttl = 1, subscribe = false"})
+	b := r.bundle(1, "shop.example.com")
+	r.deliver(b)
+	stop, _ := r.traffic(1, func(int) (string, map[string]bool) {
+		time.Sleep(20 * time.Millisecond)
+		return "shop.example.com", map[string]bool{b.Fingerprint: true}
+	})
+	time.Sleep(4 * time.Second)
+	stop()
+	if n := r.counted("refreshed"); n < 2 {
+		t.Errorf("refreshed %d times in four lifetimes", n)
+	}
+	r.expectCounts(map[string]int{"hit_redis": 1})
+}
