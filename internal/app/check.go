@@ -206,7 +206,7 @@ func (k *checking) resolvers(ctx context.Context, c *config.Config) {
 		_, servers, err := r.Authorities(ctx, "com.")
 		cancel()
 		if err == nil && len(servers) == 0 {
-			err = errors.New("no answer about com.")
+			err = errors.New("they know of no server for com")
 		}
 		if err != nil {
 			err = &certfleet.Error{Msg: "resolver " + name + " does not answer", Advice: "set dns.resolvers, or see why names are not resolved on this host", Err: err}
