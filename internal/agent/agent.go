@@ -46,7 +46,7 @@ func New(c Config, log *slog.Logger) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	live, err := files.New(files.Config{Dir: c.Dir, Layout: c.Layout, Owner: c.Owner, Group: c.Group, Mode: c.Mode, DirMode: c.DirMode, Keep: c.Keep}, dial.Deps{Log: log})
+	live, err := files.New(c.live(), dial.Deps{Log: log})
 	if err != nil {
 		return nil, err
 	}

@@ -124,6 +124,11 @@ func (c Config) settled() Config {
 	return c
 }
 
+// live is how certificates lie where services read them.
+func (c Config) live() files.Config {
+	return files.Config{Dir: c.Dir, Layout: c.Layout, Owner: c.Owner, Group: c.Group, Mode: c.Mode, DirMode: c.DirMode, Keep: c.Keep}
+}
+
 func (c Config) check() error {
 	for field, p := range map[string]string{"staging": c.Staging, "dir": c.Dir} {
 		if !filepath.IsAbs(p) || p == "/" {

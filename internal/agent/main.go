@@ -14,6 +14,8 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/config"
+	"github.com/certfleet/certfleet/internal/dial"
+	"github.com/certfleet/certfleet/internal/target/files"
 )
 
 const usage = `certfleet-agent brings certificates that are pushed to this machine to the services on it.
@@ -62,7 +64,7 @@ func command(ctx context.Context, word, path string, log *slog.Logger, out, comp
 	case "sync":
 		err = with(path, log, func(a *Agent) error { return a.syncAndTell(ctx, out) })
 	case "check":
-		if _, err = Load(path); err == nil {
+		if err = checkFile(path); err == nil {
 			fmt.Fprintf(out, "%s is good\n", path)
 		}
 	case "version":
@@ -81,6 +83,19 @@ func command(ctx context.Context, word, path string, log *slog.Logger, out, comp
 		}
 	}
 	return 1
+}
+
+// checkFile builds everything that a configuration names, and changes nothing.
+func checkFile(path string) error {
+	c, err := Load(path)
+	if err != nil {
+		return err
+	}
+	if _, err := items(c.Updaters, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	_, err = files.New(c.live(), dial.Deps{})
+	return err
 }
 
 func with(path string, log *slog.Logger, do func(*Agent) error) error {

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -108,7 +107,7 @@ func build[W, C any, U certfleet.Updater](s config.Section, d dial.Deps, constru
 	c, when := parts(both)
 	u, err := construct(c, d)
 	if err != nil {
-		return nil, when, fmt.Errorf("updater %s: %w", s.Label, err)
+		return nil, when, &certfleet.Error{Kind: certfleet.KindOf(err), Msg: "updater " + s.Label, Advice: certfleet.AdviceOf(err), Err: err}
 	}
 	return u, when, nil
 }
