@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"strings"
 	"sync"
 	"testing"
@@ -60,15 +61,14 @@ func (m markers) addKey(t *testing.T, what string, key *ecdsa.PrivateKey) {
 		t.Fatal(err)
 	}
 	m.add(what+"'s scalar", scalar)
-	m[what+"'s scalar"] = append(m[what+"'s scalar"], []byte(key.D.String()))
+	m[what+"'s scalar"] = append(m[what+"'s scalar"], []byte(new(big.Int).SetBytes(scalar).String()))
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.add(what+" in PKCS #8", der)
-	for _, line := range bytes.Split(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), []byte("\n"))[1:3] {
-		m[what+" in PEM"] = append(m[what+" in PEM"], line)
-	}
+	lines := bytes.Split(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), []byte("\n"))
+	m[what+" in PEM"] = append(m[what+" in PEM"], lines[1:3]...)
 }
 
 // in lists what was found.

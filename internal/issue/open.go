@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/plan"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
@@ -46,7 +47,7 @@ func (r *Room) draft(ctx context.Context, cert *certfleet.Certificate) (*certfle
 	if err != nil {
 		return nil, err
 	}
-	authority, acct, err := r.choose(ctx, cert.Tenant, policy)
+	authority, acct, err := r.choose(ctx, cert, policy)
 	if err != nil {
 		return nil, err
 	}
@@ -65,20 +66,35 @@ func SlotFor(k certfleet.KeyType) certfleet.SlotKind {
 	return certfleet.SlotECDSA
 }
 
-// choose is the first authority of the policy and the account to use there.
-func (r *Room) choose(ctx context.Context, tenant int64, p *certfleet.Policy) (*certfleet.Authority, *certfleet.Account, error) {
-	for _, label := range p.Spec.Authorities {
-		a, err := r.DB.AuthorityByLabel(ctx, tenant, label)
-		if err != nil {
-			return nil, nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("policy %q names authority %q, which does not exist", p.Label, label), Advice: "create the authority or correct the policy", Err: err}
-		}
-		acct, err := r.DB.AccountAt(ctx, tenant, a.ID)
-		if certfleet.KindOf(err) == certfleet.NotFound {
-			return nil, nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("there is no account at authority %q", label), Advice: "run certfleet accounts new --authority " + label + " --contact mailto:you@example.com --agree"}
-		}
-		return a, acct, err
+// choose is the authority of the policy whose turn it is, and the account to use
+// there: the first, unless it has failed for so long that half of the time that
+// was set aside for renewing is gone.
+func (r *Room) choose(ctx context.Context, cert *certfleet.Certificate, p *certfleet.Policy) (*certfleet.Authority, *certfleet.Account, error) {
+	labels := p.Spec.Authorities
+	if len(labels) == 0 {
+		return nil, nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("policy %q names no authority", p.Label), Advice: "set authorities in the policy"}
 	}
-	return nil, nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("policy %q names no authority", p.Label), Advice: "set authorities in the policy"}
+	label := labels[0]
+	if len(labels) > 1 && r.failsOver(ctx, cert) {
+		label = labels[1]
+	}
+	a, err := r.DB.AuthorityByLabel(ctx, cert.Tenant, label)
+	if err != nil {
+		return nil, nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("policy %q names authority %q, which does not exist", p.Label, label), Advice: "create the authority or correct the policy", Err: err}
+	}
+	acct, err := r.DB.AccountAt(ctx, cert.Tenant, a.ID)
+	if certfleet.KindOf(err) == certfleet.NotFound {
+		return nil, nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("there is no account at authority %q", label), Advice: "run certfleet accounts new --authority " + label + " --contact mailto:you@example.com --agree"}
+	}
+	return a, acct, err
+}
+
+func (r *Room) failsOver(ctx context.Context, cert *certfleet.Certificate) bool {
+	if cert.VersionID == 0 {
+		return plan.FailsOver(time.Now(), time.Time{}, time.Time{}, cert.Failures)
+	}
+	v, err := r.DB.Version(ctx, cert.VersionID)
+	return err == nil && plan.FailsOver(time.Now(), v.NotBefore, v.NotAfter, cert.Failures)
 }
 
 // replaces is the version that a renewal stands for: the one in use, from the

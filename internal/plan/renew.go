@@ -142,3 +142,17 @@ func Relook(now time.Time, life time.Duration, luck float64) time.Time {
 	every := min(18*time.Hour, max(life/4, time.Minute))
 	return now.Add(every/2 + time.Duration(luck*float64(every)/2))
 }
+
+// triesWithout is after how many failures a certificate that was never got is
+// asked for at the next authority.
+const triesWithout = 3
+
+// FailsOver says whether the next order goes to the second authority: when the
+// first has failed and half of the time set aside for renewing is gone, or when
+// a certificate that was never got (zero times) has failed a few times.
+func FailsOver(now, notBefore, notAfter time.Time, failures int) bool {
+	if notAfter.IsZero() {
+		return failures >= triesWithout
+	}
+	return failures > 0 && notAfter.Sub(now) < Lead(notAfter.Sub(notBefore))/2
+}

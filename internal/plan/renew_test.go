@@ -104,3 +104,21 @@ func TestPollARIStaysWithinBounds(t *testing.T) {
 		t.Errorf("a life of 80 s is asked for every %s", got)
 	}
 }
+
+func TestFailsOverAtHalfOfTheSlack(t *testing.T) {
+	end := t0.Add(90 * day)
+	for _, c := range []struct {
+		left     time.Duration
+		failures int
+		want     bool
+	}{
+		{30 * day, 5, false}, {16 * day, 5, false}, {14 * day, 1, true}, {14 * day, 0, false}, {-day, 1, true},
+	} {
+		if got := FailsOver(end.Add(-c.left), t0, end, c.failures); got != c.want {
+			t.Errorf("%s left after %d failures: %v", c.left, c.failures, got)
+		}
+	}
+	if FailsOver(t0, time.Time{}, time.Time{}, 2) || !FailsOver(t0, time.Time{}, time.Time{}, 3) {
+		t.Error("a certificate that was never got fails over after three failures")
+	}
+}
