@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
-	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -244,5 +243,3 @@ func refused(t testing.TB, err error, kind certfleet.Kind) {
 		t.Errorf("got %v (kind %v, advice %q), want kind %v with advice", err, certfleet.KindOf(err), certfleet.AdviceOf(err), kind)
 	}
 }
-
-func denied(err error) bool { return errors.Is(err, os.ErrPermission) }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -174,12 +173,8 @@ func TestProgramIsSmallAndKnowsNoStore(t *testing.T) {
 	if testing.Short() {
 		t.Skip("building takes a while")
 	}
-	goTool := filepath.Join(runtime.GOROOT(), "bin", "go")
-	if _, err := os.Stat(goTool); err != nil {
-		goTool = "go"
-	}
 	file := filepath.Join(t.TempDir(), "certfleet-agent")
-	cmd := exec.Command(goTool, "build", "-trimpath", "-ldflags", "-s -w", "-o", file, "github.com/certfleet/certfleet/cmd/certfleet-agent")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, "github.com/certfleet/certfleet/cmd/certfleet-agent")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -188,7 +183,7 @@ func TestProgramIsSmallAndKnowsNoStore(t *testing.T) {
 	if err != nil || info.Size() >= maxSize {
 		t.Errorf("the program has %d bytes, %v", info.Size(), err)
 	}
-	out, err := exec.Command(goTool, "list", "-deps", "github.com/certfleet/certfleet/cmd/certfleet-agent").Output()
+	out, err := exec.Command("go", "list", "-deps", "github.com/certfleet/certfleet/cmd/certfleet-agent").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

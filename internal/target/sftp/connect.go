@@ -22,6 +22,7 @@ import (
 type connection struct {
 	ssh  *ssh.Client
 	peer Peer
+	beat time.Duration
 	stop func() bool
 }
 
@@ -46,7 +47,7 @@ func (t *Target) connect(ctx context.Context) (*connection, error) {
 		raw.Close()
 		return nil, t.explain("log in", err)
 	}
-	c := &connection{ssh: ssh.NewClient(conn, channels, requests), peer: t.c.Peer, stop: stop}
+	c := &connection{ssh: ssh.NewClient(conn, channels, requests), peer: t.c.Peer, beat: time.Duration(t.c.Timeout) / 3, stop: stop}
 	if c.peer == Auto {
 		c.peer = peerOf(string(conn.ServerVersion()))
 	}
@@ -72,12 +73,11 @@ func peerOf(version string) Peer {
 // session is one SFTP channel.
 type session struct {
 	*sftp.Client
-	ssh      *ssh.Session
-	patience time.Duration
+	ssh *ssh.Session
 }
 
-// goodbye is how long a peer may take to close a channel; an agent works in that
-// time, so it gets Config.Timeout.
+// goodbye is how long a peer may take to close a channel. An agent works in that
+// time, so it may take as long as the whole delivery.
 const goodbye = 5 * time.Second
 
 func (t *Target) session(c *connection) (*session, error) {
@@ -102,20 +102,40 @@ func (t *Target) session(c *connection) (*session, error) {
 		s.Close()
 		return nil, t.explain("start sftp", err)
 	}
-	patience := goodbye
-	if c.peer == Agent {
-		patience = time.Duration(t.c.Timeout)
-	}
-	return &session{client, s, patience}, nil
+	return &session{client, s}, nil
 }
 
 // end closes the channel and waits for the other side to do so too: an agent
 // does that when it has worked through what was sent.
 func (s *session) end(c *connection) {
-	late := time.AfterFunc(s.patience, func() { c.ssh.Close() })
+	patience := goodbye
+	if c.peer == Agent {
+		patience = whole
+		done := make(chan struct{})
+		defer close(done)
+		go c.alive(done)
+	}
+	late := time.AfterFunc(patience, func() { c.ssh.Close() })
 	defer late.Stop()
 	s.Client.Close()
 	s.ssh.Close()
+}
+
+// alive keeps something moving while an agent works, until done is closed. One
+// that does not answer it any more loses the connection.
+func (c *connection) alive(done <-chan struct{}) {
+	beat := time.NewTicker(c.beat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-beat.C:
+			if _, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil); err != nil {
+				return
+			}
+		}
+	}
 }
 
 // moving is a connection that ends when nothing moves on it.

@@ -27,7 +27,6 @@ type standIn struct {
 	dies     bool // the connection goes when the second file is written to
 	full     bool // no file takes anything
 	noModes  bool // FSETSTAT is refused, and files are for all to read
-	conns    int
 	opened   int
 }
 
