@@ -55,11 +55,15 @@ func New(c Config, log *slog.Logger) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{c: c, log: log, staging: s, live: live, items: list, due: map[string]*due{}, problems: map[string]error{}}
-	return a, a.recall()
+	if err := a.recall(); err != nil {
+		s.close()
+		return nil, err
+	}
+	return a, nil
 }
 
 // Close lets go of the staging folder.
-func (a *Agent) Close() error { return a.staging.root.Close() }
+func (a *Agent) Close() error { return a.staging.close() }
 
 // Report is what one Sync did.
 type Report struct {

@@ -205,6 +205,7 @@ func TestOtherLayouts(t *testing.T) {
 		if layout != "haproxy" {
 			c.Layout = "peter_sslers"
 		}
+		k.Close()
 		k.open(c)
 		for range 2 {
 			files := pair(t, time.Hour, "shop.example")

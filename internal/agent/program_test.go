@@ -67,6 +67,7 @@ func freeAddr(k *kit) string {
 
 func TestKilledAgentKeepsTheLastGoodPairAndConverges(t *testing.T) {
 	k := newKit(t, func(c *Config) { c.SFTP.Listen = "127.0.0.1:0" })
+	k.Close() // the program has the folder
 	calls := filepath.Join(t.TempDir(), "calls")
 	more := "updaters:\n" + noting("web", calls, "")
 	good, next := pair(t, time.Hour, "shop.example"), pair(t, 2*time.Hour, "shop.example")
@@ -119,6 +120,7 @@ func TestKilledAgentKeepsTheLastGoodPairAndConverges(t *testing.T) {
 
 func TestProgramTellsWhatItDid(t *testing.T) {
 	k := newKit(t, func(c *Config) { c.SFTP.Listen = "127.0.0.1:0" })
+	k.Close() // the program has the folder
 	k.stage("shop", pair(t, time.Hour, "shop.example"))
 	file := k.write("127.0.0.1:0", "")
 	for _, row := range []struct {

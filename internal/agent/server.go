@@ -31,10 +31,13 @@ type server struct {
 	keys    []ssh.PublicKey // who may log in, without the file's
 	changed chan struct{}
 	slots   chan struct{} // connections, logged in or not
+
+	mu        sync.Mutex // guards strangers
+	strangers map[string]int
 }
 
 func (a *Agent) newServer(changed chan struct{}) (*server, error) {
-	s := &server{a: a, changed: changed, slots: make(chan struct{}, a.c.SFTP.MaxConnections)}
+	s := &server{a: a, changed: changed, slots: make(chan struct{}, a.c.SFTP.MaxConnections), strangers: map[string]int{}}
 	s.ssh = &ssh.ServerConfig{ServerVersion: ServerVersion, MaxAuthTries: maxAuthTries, PublicKeyCallback: s.login}
 	signers, err := hostKeys(a.c.SFTP.HostKeys)
 	if err != nil {
@@ -115,9 +118,8 @@ func (s *server) connection(ctx context.Context, raw net.Conn) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.a.c.SFTP.Session))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
-	raw.SetDeadline(time.Now().Add(time.Duration(s.a.c.SFTP.Handshake)))
 	moving := &moving{Conn: raw}
-	conn, channels, requests, err := ssh.NewServerConn(moving, s.ssh)
+	conn, channels, requests, err := s.handshake(moving)
 	if err != nil {
 		s.a.log.Debug("login failed", "remote", raw.RemoteAddr(), "error", err)
 		return
@@ -126,6 +128,33 @@ func (s *server) connection(ctx context.Context, raw net.Conn) {
 	moving.start(time.Duration(s.a.c.SFTP.Idle))
 	s.a.log.Debug("logged in", "remote", raw.RemoteAddr(), "key", conn.Permissions.Extensions["key"])
 	s.channels(ctx, conn, channels, requests)
+}
+
+// errCrowd is that an address has enough connections that have not logged in, so
+// that it cannot take the room of all others.
+var errCrowd = errors.New("too many handshakes at a time from this address")
+
+func (s *server) handshake(c net.Conn) (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+	host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
+	if !s.admit(host, 1) {
+		return nil, nil, nil, errCrowd
+	}
+	defer s.admit(host, -1)
+	c.SetDeadline(time.Now().Add(time.Duration(s.a.c.SFTP.Handshake)))
+	return ssh.NewServerConn(c, s.ssh)
+}
+
+// admit counts the strangers of an address; a quarter of all connections may be.
+func (s *server) admit(host string, n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n > 0 && s.strangers[host] >= max(1, cap(s.slots)/4) {
+		return false
+	}
+	if s.strangers[host] += n; s.strangers[host] == 0 {
+		delete(s.strangers, host)
+	}
+	return true
 }
 
 // channels serves the sessions of a connection until it closes, or has been

@@ -255,8 +255,9 @@ func TestConnectionsAreLimitedAndIdleOnesEnd(t *testing.T) {
 	})
 	k.run()
 	var silent []net.Conn
-	for range 3 { // they say nothing, so they have the time of a handshake
-		c, err := net.Dial("tcp", k.addr)
+	for i := range 3 { // they say nothing, so they have the time of a handshake
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(i+2))}}
+		c, err := from.DialContext(t.Context(), "tcp", k.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,6 +285,32 @@ func TestConnectionsAreLimitedAndIdleOnesEnd(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("an idle connection ended after %s", took)
 	}
+}
+
+func TestOneAddressCannotTakeTheRoomOfAll(t *testing.T) {
+	k := newKit(t, func(c *Config) { c.SFTP.MaxConnections = 8 })
+	k.run()
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	for range 20 {
+		c, err := from.DialContext(t.Context(), "tcp", k.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	k.eventually("somebody else gets in", func() bool {
+		conn, err := k.dialAs("certfleet", k.login)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+}
+
+func TestTwoAgentsDoNotShareAStagingFolder(t *testing.T) {
+	k := newKit(t, nil)
+	_, err := New(k.c, nil)
+	refused(t, err, certfleet.Conflict)
 }
 
 // Ten thousand strangers, each with another kind of nonsense; in the end a pusher

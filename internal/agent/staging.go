@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
@@ -24,6 +25,7 @@ const own = ".agent"
 // through one os.Root, and links are not followed.
 type staging struct {
 	root *os.Root
+	lock *os.File
 	max  int64 // bytes of one file
 
 	mu   sync.Mutex     // guards busy
@@ -43,8 +45,19 @@ func openStaging(dir string, max int64) (*staging, error) {
 		root.Close()
 		return nil, fmt.Errorf("make the agent's folder in staging: %w", err)
 	}
+	if s.lock, err = root.OpenFile(path.Join(own, "lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		root.Close()
+		return nil, fmt.Errorf("open the lock of staging: %w", err)
+	}
+	if err := syscall.Flock(int(s.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		s.close()
+		return nil, &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("another agent works on staging folder %q", dir), Advice: "let the daemon do it, or stop it before a sync", Err: err}
+	}
 	return s, nil
 }
+
+// close lets go of the folder; the kernel frees the lock of a process that dies.
+func (s *staging) close() error { return errors.Join(s.lock.Close(), s.root.Close()) }
 
 // hold keeps a lineage from going live while a session writes to it.
 func (s *staging) hold(name string) {
