@@ -118,7 +118,7 @@ func TestManagerStandsInForRedisThatIsDown(t *testing.T) {
 
 func TestOneLookupForACrowd(t *testing.T) {
 	m := newManager(t)
-	r := start(t, settings{Workers: 2, Options: fmt.Sprintf("redis = false, manager = %q", m.URL)})
+	r := start(t, settings{Workers: 2, Listen: "reuseport", Options: fmt.Sprintf("redis = false, manager = %q", m.URL)})
 	b := r.bundle(1, "shop.example.com")
 	m.set(func() {
 		m.answers["shop.example.com"], m.delay = payload("x509_certificate__latest_single", b), 200*time.Millisecond

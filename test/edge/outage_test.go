@@ -174,7 +174,7 @@ func TestRenewalUnderLoadIsEverywhereWithinTwoSeconds(t *testing.T) {
 }
 
 func TestFloodOfBogusNamesEvictsNoPair(t *testing.T) {
-	r := start(t, settings{Dict: "1m", Workers: 2, Options: "subscribe = false"})
+	r := start(t, settings{Dict: "700k", Workers: 2, Options: "subscribe = false"})
 	var real []certfleet.Bundle
 	for i := range 250 {
 		real = append(real, r.bundle(int64(i+1), fmt.Sprintf("shop%d.example.com", i)))
@@ -186,7 +186,7 @@ func TestFloodOfBogusNamesEvictsNoPair(t *testing.T) {
 	var group sync.WaitGroup
 	for c := range 4 {
 		group.Go(func() {
-			for i := range 1000 {
+			for i := range 700 {
 				r.expectDefault(fmt.Sprintf("bogus-with-a-rather-long-name-%d-%d.example.net", c, i))
 			}
 		})

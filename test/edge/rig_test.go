@@ -39,6 +39,7 @@ type settings struct {
 	Http     string // more of the http block; Plain leaves our own lines out
 	Serve    string // the body of ssl_certificate_by_lua_block
 	Admin    string // more of the plain server
+	Listen   string // more of the listen line
 	Plain    bool
 }
 
@@ -76,7 +77,7 @@ http {
 	init_worker_by_lua_block { require("resty.certfleet").init_worker() }
 	{{end}}
 	server {
-		listen {{.TLS}} ssl;
+		listen {{.TLS}} ssl {{.Listen}};
 		ssl_protocols TLSv1.2 TLSv1.3;
 		ssl_session_tickets off;
 		ssl_certificate {{.Dir}}/default.pem;

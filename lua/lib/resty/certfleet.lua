@@ -52,10 +52,14 @@ function _M.init_worker()
     end)
 end
 
+local function handshake()
+    return (instance or _M.fleet()):serve()
+end
+
 -- serve sets the certificate of this handshake, or leaves the default one. Call
 -- it in ssl_certificate_by_lua.
 function _M.serve()
-    local ok, goes_on = pcall(function() return _M.fleet():serve() end)
+    local ok, goes_on = pcall(handshake)
     if not ok then
         ngx.log(ngx.ERR, "certfleet: ", goes_on)
         return

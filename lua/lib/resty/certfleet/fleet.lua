@@ -342,18 +342,15 @@ local function put(e)
 end
 
 -- serve is the whole of ssl_certificate_by_lua: it answers false when the
--- handshake must end.
+-- handshake must end. Callers guard it with pcall: whatever is raised here is
+-- raised before the default certificate is gone.
 function Fleet:serve()
     local raw = ssl.server_name()
     if not raw then
         self.counts:add("no_sni")
         return true
     end
-    local ok, e, outcome = pcall(self.get, self, raw)
-    if not ok then
-        log(ERR, "certfleet: ", e)
-        e, outcome = nil, "error"
-    end
+    local e, outcome = self:get(raw)
     if not e then
         return outcome == "refused" or self.o.on_unknown ~= "reject"
     end
