@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/dial"
-	"github.com/certfleet/certfleet/internal/pki/lineage"
 	"github.com/certfleet/certfleet/internal/target/files"
 	"github.com/certfleet/certfleet/internal/updater"
 )
@@ -25,12 +21,11 @@ type Agent struct {
 	staging *staging
 	live    *files.Target
 	items   []updater.Item
+	linger  time.Duration // of a connection without a channel
 
-	mu       sync.Mutex           // guards what follows, and everything between staging and live
-	due      map[string]*due      // services are to be told of these, by label
-	problems map[string]error     // why what was sent last is not live, by lineage
-	last     []updater.Result     // of the updaters' last run
-	updated  func(updater.Result) // for tests
+	mu       sync.Mutex       // guards what follows, and everything between staging and live
+	due      map[string]*due  // services are to be told of these, by label
+	problems map[string]error // why what was sent last is not live, by lineage
 }
 
 // New opens the staging folder; it listens nowhere and changes nothing.
@@ -54,7 +49,7 @@ func New(c Config, log *slog.Logger) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{c: c, log: log, staging: s, live: live, items: list, due: map[string]*due{}, problems: map[string]error{}}
+	a := &Agent{c: c, log: log, staging: s, live: live, items: list, linger: linger, due: map[string]*due{}, problems: map[string]error{}}
 	if err := a.recall(); err != nil {
 		s.close()
 		return nil, err
@@ -200,78 +195,4 @@ func (a *Agent) prepare(ctx context.Context, p proposal, r *Report) error {
 		return a.staging.clear(p.name, p.files)
 	}
 	return a.mark(p.bundle)
-}
-
-// proposal is a lineage in staging that may go live.
-type proposal struct {
-	name, label  string
-	files        map[string][]byte
-	bundle       certfleet.Bundle
-	same, remove bool
-}
-
-// propose reads a lineage and checks it. No label means that there is nothing to
-// do yet: more files are to come.
-func (a *Agent) propose(name string, now time.Time) (proposal, error) {
-	label, err := certfleet.LabelOf(name)
-	if err != nil {
-		return proposal{}, err
-	}
-	p := proposal{name: name, label: label}
-	if p.files, err = a.staging.read(name); err != nil || len(p.files) == 0 {
-		return proposal{}, err
-	}
-	paper, err := readPaper(p.files)
-	switch {
-	case err != nil:
-		return p, err
-	case paper != nil && paper.Remove:
-		p.remove = true
-		return p, nil
-	case paper != nil && !paper.Complete(p.files):
-		return proposal{}, nil
-	}
-	chain, key := a.read(label)
-	p.bundle, err = lineage.Join(label, p.files, key, paper, now)
-	if certfleet.KindOf(err) == certfleet.NotFound {
-		return proposal{}, nil
-	}
-	p.bundle.Version, p.bundle.Path = now.Unix(), a.path(label)
-	p.same = err == nil && string(chain) == string(p.bundle.ChainPEM) && string(key) == string(p.bundle.KeyPEM)
-	return p, err
-}
-
-// path is where a certificate lies once it is live.
-func (a *Agent) path(label string) string {
-	name, err := certfleet.LineageName(label)
-	switch {
-	case err != nil:
-		return ""
-	case a.c.Layout == files.HAProxy:
-		return filepath.Join(a.c.Dir, name+".pem")
-	case a.c.Layout == files.PeterSSLers:
-		return filepath.Join(a.c.Dir, "global", name, "primary")
-	}
-	return filepath.Join(a.c.Dir, "live", name)
-}
-
-// read answers chain and key that are live, both nil when nothing is.
-func (a *Agent) read(label string) (chain []byte, key certfleet.Secret) {
-	p := a.path(label)
-	if a.c.Layout == files.HAProxy {
-		b, err := os.ReadFile(p)
-		at := strings.Index(string(b), "-----BEGIN CERTIFICATE-----")
-		if err != nil || at < 0 {
-			return nil, nil
-		}
-		return b[at:], b[:at]
-	}
-	chain, err := os.ReadFile(filepath.Join(p, lineage.FullChain))
-	if err != nil {
-		return nil, nil
-	}
-	if key, err = os.ReadFile(filepath.Join(p, lineage.PrivKey)); err != nil {
-		return nil, nil
-	}
-	return chain, key
 }

@@ -180,7 +180,6 @@ func (a *Agent) dueNow() ([]updater.Item, []certfleet.Bundle) {
 func (a *Agent) settle(results []updater.Result, bundles []certfleet.Bundle) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.last = results
 	for _, b := range bundles {
 		d := a.due[b.Certificate]
 		if d == nil || d.bundle.Fingerprint != b.Fingerprint {
@@ -197,11 +196,6 @@ func (a *Agent) settle(results []updater.Result, bundles []certfleet.Bundle) {
 		}
 		if err != nil {
 			a.log.Error("updaters will run again", "certificate", b.Certificate, "error", err)
-		}
-	}
-	if a.updated != nil {
-		for _, r := range results {
-			a.updated(r)
 		}
 	}
 }

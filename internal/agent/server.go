@@ -21,7 +21,7 @@ const ServerVersion = "SSH-2.0-certfleet-agent"
 const (
 	maxAuthTries = 6
 	maxChannels  = 4                // of one connection
-	linger       = 10 * time.Second // of a connection without a channel: certdeploy's server never closes
+	linger       = 10 * time.Second // after the last channel: certdeploy's server never closes
 )
 
 // server lets the configured user in by the configured keys, to SFTP alone.
@@ -165,7 +165,7 @@ func (s *server) channels(ctx context.Context, conn *ssh.ServerConn, channels <-
 	defer conn.Close()
 	all.Go(func() { ssh.DiscardRequests(requests) })
 	ended, open := make(chan struct{}, maxChannels), 0
-	idle := time.NewTimer(linger)
+	idle := time.NewTimer(s.a.linger)
 	for {
 		select {
 		case <-ctx.Done():
@@ -174,7 +174,7 @@ func (s *server) channels(ctx context.Context, conn *ssh.ServerConn, channels <-
 			return
 		case <-ended:
 			if open--; open == 0 {
-				idle.Reset(linger)
+				idle.Reset(s.a.linger)
 			}
 		case c, ok := <-channels:
 			if !ok {

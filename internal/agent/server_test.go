@@ -173,6 +173,23 @@ func TestCertdeployServerMayPush(t *testing.T) {
 	}
 }
 
+func TestConnectionLeftOpenIsClosedAfterItsLastChannel(t *testing.T) {
+	k := newKit(t, nil)
+	k.linger = 300 * time.Millisecond
+	k.run()
+	conn, c := k.client()
+	time.Sleep(2 * k.linger) // a channel is open
+	if _, err := c.Stat(k.c.Staging); err != nil {
+		t.Errorf("it was closed while a channel was open: %v", err)
+	}
+	c.Close()
+	began := time.Now()
+	conn.Wait()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it was closed after %s", took)
+	}
+}
+
 func TestFileThatBreaksOffLeavesNothing(t *testing.T) {
 	k := newKit(t, nil)
 	k.run()

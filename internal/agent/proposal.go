@@ -1,0 +1,86 @@
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/pki/lineage"
+	"github.com/certfleet/certfleet/internal/target/files"
+)
+
+// proposal is a lineage in staging that may go live.
+type proposal struct {
+	name, label  string
+	files        map[string][]byte
+	bundle       certfleet.Bundle
+	same, remove bool
+}
+
+// propose reads a lineage and checks it. No label means that there is nothing to
+// do yet: more files are to come.
+func (a *Agent) propose(name string, now time.Time) (proposal, error) {
+	label, err := certfleet.LabelOf(name)
+	if err != nil {
+		return proposal{}, err
+	}
+	p := proposal{name: name, label: label}
+	if p.files, err = a.staging.read(name); err != nil || len(p.files) == 0 {
+		return proposal{}, err
+	}
+	paper, err := readPaper(p.files)
+	switch {
+	case err != nil:
+		return p, err
+	case paper != nil && paper.Remove:
+		p.remove = true
+		return p, nil
+	case paper != nil && !paper.Complete(p.files):
+		return proposal{}, nil
+	}
+	chain, key := a.read(label)
+	p.bundle, err = lineage.Join(label, p.files, key, paper, now)
+	if certfleet.KindOf(err) == certfleet.NotFound {
+		return proposal{}, nil
+	}
+	p.bundle.Version, p.bundle.Path = now.Unix(), a.path(label)
+	p.same = err == nil && string(chain) == string(p.bundle.ChainPEM) && string(key) == string(p.bundle.KeyPEM)
+	return p, err
+}
+
+// path is where a certificate lies once it is live.
+func (a *Agent) path(label string) string {
+	name, err := certfleet.LineageName(label)
+	switch {
+	case err != nil:
+		return ""
+	case a.c.Layout == files.HAProxy:
+		return filepath.Join(a.c.Dir, name+".pem")
+	case a.c.Layout == files.PeterSSLers:
+		return filepath.Join(a.c.Dir, "global", name, "primary")
+	}
+	return filepath.Join(a.c.Dir, "live", name)
+}
+
+// read answers chain and key that are live, both nil when nothing is.
+func (a *Agent) read(label string) (chain []byte, key certfleet.Secret) {
+	p := a.path(label)
+	if a.c.Layout == files.HAProxy {
+		b, err := os.ReadFile(p)
+		at := strings.Index(string(b), "-----BEGIN CERTIFICATE-----")
+		if err != nil || at < 0 {
+			return nil, nil
+		}
+		return b[at:], b[:at]
+	}
+	chain, err := os.ReadFile(filepath.Join(p, lineage.FullChain))
+	if err != nil {
+		return nil, nil
+	}
+	if key, err = os.ReadFile(filepath.Join(p, lineage.PrivKey)); err != nil {
+		return nil, nil
+	}
+	return chain, key
+}
