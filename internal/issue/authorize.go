@@ -87,6 +87,12 @@ func (r *Room) askAuthorizations(ctx context.Context, j *job, ord acme.Order) ([
 	return out, nil
 }
 
+// proved reports whether an order gets to this status at the CA only by having
+// all its authorizations valid (RFC 8555 section 7.1.6).
+func proved(status string) bool {
+	return status == statusReady || status == statusProcessing || status == statusValid
+}
+
 // intend records all that the CA said, and what is about to be presented for
 // it, in one commit. A challenge whose present is the commit is presented by it.
 func (r *Room) intend(ctx context.Context, j *job, all []acme.Authorization) ([]*pending, error) {

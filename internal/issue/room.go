@@ -149,6 +149,11 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 				return err
 			}
 		}
+		if proved(j.order.CAStatus) {
+			if err := tx.ProveAuthorizations(ctx, j.order.ID); err != nil {
+				return err
+			}
+		}
 		rev := j.order.Rev
 		err := tx.SaveOrder(ctx, j.order)
 		if err != nil {

@@ -33,6 +33,13 @@ func (t *Tx) SeeAuthorization(ctx context.Context, a *certfleet.Authorization) e
 	return explain(row.Scan(&a.ID, &a.Challenge), "")
 }
 
+// ProveAuthorizations notes that the CA has found an order's names proved, and is
+// for when it says so of the whole order. Until when that holds it did not say.
+func (t *Tx) ProveAuthorizations(ctx context.Context, order int64) error {
+	_, err := t.change(ctx, "UPDATE authz SET status = 'valid', expires_at = 0, seen_at = $1 WHERE order_id = $2 AND status = 'pending'", t.now.UnixMilli(), order)
+	return err
+}
+
 // Authorization reads one authorization.
 func (q Q) Authorization(ctx context.Context, id int64) (*certfleet.Authorization, error) {
 	return authzs.one(ctx, q, "WHERE id = $1", id)

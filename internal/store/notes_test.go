@@ -44,6 +44,10 @@ func TestLifeOfAChallenge(t *testing.T) {
 			!got.PresentedAt.Equal(now) || !got.AnsweredAt.Equal(now) {
 			t.Errorf("after presenting: %+v, %v", got, err)
 		}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.ProveAuthorizations(ctx, f.order.ID) })
+		if all, err := db.AuthorizationsOf(ctx, f.order.ID); err != nil || len(all) != 1 || all[0].Status != "valid" || !all[0].ExpiresAt.IsZero() {
+			t.Errorf("after the CA called the order ready: %+v, %v", all, err)
+		}
 		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.CleanLater(ctx, f.order.ID) })
 		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Cleaned(ctx, ch.ID) })
 		list, err := db.ChallengesOf(ctx, f.order.ID)
