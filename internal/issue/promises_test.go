@@ -304,3 +304,21 @@ func TestARefusedReplacesIsDroppedOnce(t *testing.T) {
 		t.Errorf("the renewal after that does not say what it replaces: %s", all[len(all)-1])
 	}
 }
+
+func TestTroubleAtTheCADoesNotDropReplaces(t *testing.T) {
+	t.Parallel()
+	h := build(t, storetest.SQLite(t), pebble.Options{})
+	r, asked := h.room(nil), 0
+	c := h.want("outage.example")
+	h.issue(r, c)
+	h.wire.breakBy(newOrders(&asked, func(w http.ResponseWriter) bool {
+		return asked == 1 && refuse(w, 503, "serverInternal", "the service is down for maintenance", "1")
+	}))
+	o := h.issue(r, h.again(c.ID))
+	if asked != 2 || o.Replaces == 0 || o.ReplacesNote != "" {
+		t.Errorf("after %d new-orders replaces is %d, %q", asked, o.Replaces, o.ReplacesNote)
+	}
+	if all := h.wire.orders(); !strings.Contains(all[len(all)-1], `"replaces"`) {
+		t.Errorf("the renewal after the outage does not say what it replaces: %s", all[len(all)-1])
+	}
+}

@@ -169,6 +169,9 @@ func refusesReplaces(err error) bool {
 	if !ok {
 		return false
 	}
+	if p.Status == 503 {
+		return false // the CA is away, and refuses nothing in particular
+	}
 	switch p.Name() {
 	case "alreadyReplaced", "malformed", "unauthorized", "serverInternal":
 		return true
