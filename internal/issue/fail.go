@@ -9,6 +9,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/acme"
 	"github.com/certfleet/certfleet/internal/plan"
+	"github.com/certfleet/certfleet/internal/preflight"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
@@ -19,6 +20,10 @@ type failure struct {
 	advice string
 	retry  time.Time // the CA's own word on when to come again
 	final  bool      // nothing follows
+
+	class  preflight.Class  // what has to be done about it; by type and words when empty
+	names  []certfleet.Name // whose fault it is, where that is known
+	looked bool             // we have looked at them ourselves
 }
 
 // refused ends an order that the CA calls invalid, for the reason it names: the
@@ -57,13 +62,18 @@ func (r *Room) failProblem(ctx context.Context, j *job, name string, typ certfle
 	if name != "" {
 		msg = name + ": " + msg
 	}
-	return r.fail(ctx, j, failure{typ: p.Name(), msg: msg, advice: Advice(p, typ), retry: p.RetryAfter})
+	f := failure{typ: p.Name(), msg: msg, advice: Advice(p, typ), retry: p.RetryAfter}
+	r.explain(ctx, j, name, typ, &f)
+	return r.fail(ctx, j, f)
 }
 
 // fail ends the order, and says on the certificate what happened and when the
 // next try is. Authorizations that would stay pending are given up first.
 func (r *Room) fail(ctx context.Context, j *job, f failure) error {
 	r.giveUp(ctx, j)
+	if f.class == "" {
+		f.class = Classify(f.typ, f.msg, nil)
+	}
 	return r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		o := j.order
 		o.State, o.FinishedAt = certfleet.OrderFailed, tx.Now()
@@ -72,7 +82,9 @@ func (r *Room) fail(ctx context.Context, j *job, f failure) error {
 		if err := tx.CleanLater(ctx, o.ID); err != nil {
 			return err
 		}
-		if err := tx.Event(ctx, j.event("order.failed", f.msg)); err != nil {
+		e := j.event("order.failed", f.msg)
+		e.Data = map[string]string{"class": string(f.class)}
+		if err := tx.Event(ctx, e); err != nil {
 			return err
 		}
 		if f.final {
@@ -90,7 +102,9 @@ func (r *Room) fail(ctx context.Context, j *job, f failure) error {
 func (r *Room) putOff(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, f failure) error {
 	cert.Failures++
 	cert.Problem, cert.Advice, cert.FailedAt = f.msg, f.advice, tx.Now()
-	if cert.State == certfleet.Active {
+	if parked, err := r.park(ctx, tx, cert, f); err != nil {
+		return err
+	} else if !parked && cert.State == certfleet.Active {
 		cert.DueAt = plan.Backoff(tx.Now(), cert.Failures, cert.NotAfter, luck())
 		if f.retry.After(cert.DueAt) {
 			cert.DueAt = plan.Again(tx.Now(), 1, f.retry, 0)

@@ -17,6 +17,9 @@ func (r *Room) Open(ctx context.Context, id int64, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if cert.State == certfleet.Parked {
+		return r.Watch(ctx, id, now)
+	}
 	if cert.State != certfleet.Active || cert.DueAt.IsZero() || cert.DueAt.After(now) {
 		return nil
 	}

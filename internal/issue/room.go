@@ -10,10 +10,11 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/acme"
 	"github.com/certfleet/certfleet/internal/keystore"
+	"github.com/certfleet/certfleet/internal/preflight"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
-// Room is the issuing room. All fields but Log and After must be set.
+// Room is the issuing room. All fields but Preflight, Log and After must be set.
 type Room struct {
 	DB   *store.DB
 	Keys *keystore.Keystore
@@ -21,7 +22,10 @@ type Room struct {
 	Client func(a *certfleet.Authority, record func(context.Context, certfleet.Exchange)) (*acme.Client, error)
 	// Solver finds the solver for a challenge type, by label or the only one there is.
 	Solver func(typ certfleet.ChallengeType, label string) (certfleet.Solver, error)
-	Log    *slog.Logger
+	// Preflight looks whether an order would fail, before it goes out and after it
+	// did; nil, or no report, means that nobody looks.
+	Preflight func(ctx context.Context, at *certfleet.Authority, p *certfleet.Policy, asks []Ask) []preflight.Report
+	Log       *slog.Logger
 	// After is called at the named places of a step; tests crash there.
 	After func(place string)
 

@@ -105,6 +105,9 @@ func (r *Room) place(ctx context.Context, j *job) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := r.foresee(ctx, j); err != nil || !j.order.Live() {
+		return 0, err
+	}
 	j.order.PlacingAt = j.now
 	if err := r.commit(ctx, j, nil); err != nil {
 		return 0, err

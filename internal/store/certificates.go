@@ -213,7 +213,12 @@ func (q Q) number(ctx context.Context, query string, args ...any) (int64, error)
 
 // DueCertificates are those whose next order should open by now, most urgent first.
 func (q Q) DueCertificates(ctx context.Context, now time.Time, limit int) ([]certfleet.Certificate, error) {
-	return certificates.list(ctx, q, "WHERE due_at > 0 AND due_at <= $1 ORDER BY due_at, id LIMIT $2", now.UnixMilli(), limit)
+	return certificates.list(ctx, q, "WHERE due_at > 0 AND due_at <= $1 AND state <> 'parked' ORDER BY due_at, id LIMIT $2", now.UnixMilli(), limit)
+}
+
+// DueParked are the parked certificates whose names should be looked at by now.
+func (q Q) DueParked(ctx context.Context, now time.Time, limit int) ([]certfleet.Certificate, error) {
+	return certificates.list(ctx, q, "WHERE state = 'parked' AND due_at > 0 AND due_at <= $1 ORDER BY due_at, id LIMIT $2", now.UnixMilli(), limit)
 }
 
 // CertificateFilter narrows a list; zero fields do not.

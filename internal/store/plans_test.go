@@ -37,6 +37,7 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 	out := map[string][]store.Asked{}
 	for what, ask := range map[string]func(q store.Q) error{
 		"due certificates": func(q store.Q) error { _, err := q.DueCertificates(ctx, now, 500); return err },
+		"due parked":       func(q store.Q) error { _, err := q.DueParked(ctx, now, 500); return err },
 		"due orders":       func(q store.Q) error { _, err := q.DueOrders(ctx, now, 500); return err },
 		"due deliveries":   func(q store.Q) error { _, err := q.DueDeliveries(ctx, now, 500); return err },
 		"due siblings": func(q store.Q) error {

@@ -145,6 +145,7 @@ CREATE TABLE certificate (
   UNIQUE (tenant_id, label)
 );
 CREATE INDEX certificate_due ON certificate (due_at, id) WHERE due_at > 0;
+CREATE INDEX certificate_parked ON certificate (state, due_at, id) WHERE state = 'parked' AND due_at > 0;
 CREATE INDEX certificate_expiry ON certificate (not_after, id, state) WHERE not_after > 0 AND state <> 'removed';
 CREATE INDEX certificate_state ON certificate (state, tenant_id, id);
 CREATE INDEX certificate_tenant ON certificate (tenant_id, id);
