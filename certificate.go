@@ -30,6 +30,7 @@ type Certificate struct {
 	DueAt     time.Time // when an order opens; zero while one is open or none is wanted
 	DueReason string
 	Lane      Lane
+	UrgentAt  time.Time // from then on little of its life is left: it goes before others
 
 	// What went wrong last.
 	Failures  int
@@ -54,6 +55,9 @@ const (
 	LaneRoutine   Lane = 50 // a renewal in good time
 	LaneBackfill  Lane = 60 // a migration's bulk
 )
+
+// Lanes are all lanes, most urgent first.
+var Lanes = []Lane{LaneEmergency, LaneExpiring, LaneWaiting, LaneNew, LaneRoutine, LaneBackfill}
 
 // String is the lane's word.
 func (l Lane) String() string {

@@ -52,6 +52,13 @@ func fillStore(t *testing.T, db *store.DB) *fleet {
 			func() error { return tx.AddToken(ctx, &certfleet.Token{Label: "ci", Hash: "h"}) },
 			func() error { return tx.Remember(ctx, 0, "k", "a", "b") },
 			func() error { return tx.SetSetting(ctx, "k", "v") },
+			func() error {
+				return tx.SaveBuckets(ctx, []store.Bucket{{Key: "k", Name: "new-orders", Held: 1, FullAt: now}})
+			},
+			func() error { return tx.Hold(ctx, f.order.ID, []store.Touch{{Key: "k"}}) },
+			func() error {
+				return tx.SetOverride(ctx, store.LimitOverride{Authority: "ca", Name: "new-orders", N: 1})
+			},
 			func() error { return tx.Strays(ctx, "/", "c", 1) },
 			func() error {
 				return tx.PutACMEDNS(ctx, store.ACMEDNS{Solver: "s", Name: n, FullDomain: "d", Sealed: []byte{3}})

@@ -14,7 +14,7 @@ var certificates = table[certfleet.Certificate]{"certificate", "certificate", fu
 	return []field{
 		{"id", &c.ID}, {"tenant_id", &c.Tenant}, {"label", &c.Label}, {"names", nameList(&c.Names)}, {"set_key", setKey{&c.Names}},
 		{"policy_id", &c.PolicyID}, {"labels", doc(&c.Labels)}, {"state", &c.State}, {"due_at", ms(&c.DueAt)}, {"due_reason", &c.DueReason},
-		{"lane", &c.Lane}, {"failures", &c.Failures}, {"problem", &c.Problem}, {"advice", &c.Advice}, {"failed_at", ms(&c.FailedAt)},
+		{"lane", &c.Lane}, {"urgent_at", ms(&c.UrgentAt)}, {"share", shareOf{&c.Labels}}, {"waits_for", nobody{}}, {"failures", &c.Failures}, {"problem", &c.Problem}, {"advice", &c.Advice}, {"failed_at", ms(&c.FailedAt)},
 		{"version_id", ref(&c.VersionID)}, {"not_after", ms(&c.NotAfter)}, {"created_at", ms(&c.CreatedAt)}, {"rev", &c.Rev},
 	}
 }}

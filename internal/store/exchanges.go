@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -79,15 +80,31 @@ func (t *Tx) Age(ctx context.Context, exchangesBefore, eventsBefore time.Time, b
 	if err != nil {
 		return false, err
 	}
+	if err := t.ageLedger(ctx, batch); err != nil {
+		return false, err
+	}
 	_, err = t.change(ctx, "DELETE FROM idempotency WHERE at < $1", t.now.Add(-48*time.Hour).UnixMilli())
 	return n == int64(batch) || m == int64(batch), err
 }
 
-// Pause keeps what a CA told us to wait for, under a key such as account:3:new-order.
+// Pause keeps what a CA told us to wait for, under a key such as authority:3 or
+// that of a limit; a zero until waits for a person.
 func (t *Tx) Pause(ctx context.Context, key string, until time.Time, reason string) error {
 	_, err := t.change(ctx, `INSERT INTO pause (k, until, reason, at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (k) DO UPDATE SET until = excluded.until, reason = excluded.reason, at = excluded.at`, key, until.UnixMilli(), reason, t.now.UnixMilli())
+		ON CONFLICT (k) DO UPDATE SET until = excluded.until, reason = excluded.reason, at = excluded.at`, key, certfleet.Millis(until), reason, t.now.UnixMilli())
 	return err
+}
+
+// PausesOf lists those of the keys that hold now.
+func (q Q) PausesOf(ctx context.Context, now time.Time, keys []string) ([]PauseRow, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	args := make([]any, len(keys), len(keys)+1)
+	for i, k := range keys {
+		args[i] = k
+	}
+	return pauses.list(ctx, q, fmt.Sprintf("WHERE k IN (%s) AND (until > $%d OR until = 0)", marks(len(keys)), len(keys)+1), append(args, now.UnixMilli())...)
 }
 
 // PausedUntil is when the latest of the keys frees, zero when none holds.
@@ -109,7 +126,7 @@ func (q Q) PausedUntil(ctx context.Context, now time.Time, keys ...string) (unti
 // PauseRow is one thing a CA told us to wait for.
 type PauseRow struct {
 	Key    string
-	Until  time.Time
+	Until  time.Time // zero waits for a person
 	Reason string
 	At     time.Time
 }
@@ -120,5 +137,5 @@ var pauses = table[PauseRow]{"pause", "pause", func(p *PauseRow) []field {
 
 // Pauses lists those that hold now.
 func (q Q) Pauses(ctx context.Context, now time.Time) ([]PauseRow, error) {
-	return pauses.list(ctx, q, "WHERE until > $1 ORDER BY until", now.UnixMilli())
+	return pauses.list(ctx, q, "WHERE until > $1 OR until = 0 ORDER BY until", now.UnixMilli())
 }

@@ -93,7 +93,7 @@ func (t *Tx) FreeOwner(ctx context.Context, owner string) error {
 // NextDue is the earliest moment at which anything is due, zero for never.
 func (q Q) NextDue(ctx context.Context) (time.Time, error) {
 	n, err := q.number(ctx, `SELECT coalesce(min(at), 0) FROM (
-		SELECT (SELECT due_at FROM certificate WHERE due_at > 0 ORDER BY due_at, id LIMIT 1) AS at
+		`+nextTurns()+`
 		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM orders WHERE state IN ('wanted', 'open') AND manual = 0
 		UNION ALL SELECT (SELECT due_at FROM delivery WHERE due_at > 0 AND lease_until = 0 ORDER BY due_at, id LIMIT 1)
 		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM delivery WHERE lease_until > 0 AND due_at > 0

@@ -14,11 +14,11 @@ import (
 )
 
 // small tables never grow with the fleet; a scan of them is no harm.
-var small = regexp.MustCompile(`^(authority|account|policy|data_key|tenant|token|setting|pause|stray|exchange_count|d|\(|CONSTANT|SUBQUERY|[0-9])`)
+var small = regexp.MustCompile(`^(authority|account|policy|data_key|tenant|token|setting|pause|stray|exchange_count|limit_override|d|s|first|\(|CONSTANT|SUBQUERY|[0-9])`)
 
 // partial indexes hold only what is open, held or due, so that walking one in
 // order is not a walk over the fleet.
-var partial = regexp.MustCompile(`USING (COVERING )?INDEX (orders_due|orders_issued|orders_live|orders_leased|orders_open|delivery_open|delivery_due|delivery_leased|version_ari_poll|challenge_clean|event_xact|certificate_due|certificate_failing)\b`)
+var partial = regexp.MustCompile(`USING (COVERING )?INDEX (orders_due|orders_issued|orders_live|orders_leased|orders_open|delivery_open|delivery_due|delivery_leased|version_ari_poll|challenge_clean|event_xact|certificate_due|certificate_failing|certificate_room|certificate_urgent|certificate_lane|certificate_share|bucket_free)\b`)
 
 // walked tables are read from their newest row down until the page is full.
 var walked = regexp.MustCompile(`^SCAN authz$`)
@@ -38,8 +38,25 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 	for what, ask := range map[string]func(q store.Q) error{
 		"due certificates": func(q store.Q) error { _, err := q.DueCertificates(ctx, now, 500); return err },
 		"due parked":       func(q store.Q) error { _, err := q.DueParked(ctx, now, 500); return err },
-		"due orders":       func(q store.Q) error { _, err := q.DueOrders(ctx, now, 500); return err },
-		"due deliveries":   func(q store.Q) error { _, err := q.DueDeliveries(ctx, now, 500); return err },
+		"due in a lane":    func(q store.Q) error { _, err := q.DueInLane(ctx, certfleet.LaneNew, "", now, 300); return err },
+		"due by share": func(q store.Q) error {
+			_, err := q.DueByShare(ctx, certfleet.LaneNew, "", "a", now, 64, 8)
+			return err
+		},
+		"due raises":   func(q store.Q) error { _, err := q.DueRaises(ctx, now, 500); return err },
+		"orders ahead": func(q store.Q) error { _, err := q.OrdersAhead(ctx, now, 300); return err },
+		"open rooms":   func(q store.Q) error { _, err := q.OpenRooms(ctx, now, 50); return err },
+		"rooms":        func(q store.Q) error { _, err := q.Rooms(ctx); return err },
+		"limits": func(q store.Q) error {
+			for _, err := range []error{second(q.BucketsOf(ctx, "new-orders", 50)), second(q.HeldBy(ctx, 1)), second(q.PausesOf(ctx, now, []string{"a", "b"})), second(q.Overrides(ctx, 1))} {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"due orders":     func(q store.Q) error { _, err := q.DueOrders(ctx, now, 500); return err },
+		"due deliveries": func(q store.Q) error { _, err := q.DueDeliveries(ctx, now, 500); return err },
 		"due siblings": func(q store.Q) error {
 			_, err := q.DueSiblings(ctx, &certfleet.Delivery{ID: 1, TargetID: 1}, now, 500)
 			return err

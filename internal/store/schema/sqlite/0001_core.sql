@@ -134,6 +134,9 @@ CREATE TABLE certificate (
   due_at BIGINT NOT NULL DEFAULT 0,
   due_reason TEXT NOT NULL DEFAULT '',
   lane BIGINT NOT NULL DEFAULT 50,
+  urgent_at BIGINT NOT NULL DEFAULT 0,
+  share TEXT NOT NULL DEFAULT '',
+  waits_for TEXT NOT NULL DEFAULT '',
   failures BIGINT NOT NULL DEFAULT 0,
   problem TEXT NOT NULL DEFAULT '',
   advice TEXT NOT NULL DEFAULT '',
@@ -146,6 +149,12 @@ CREATE TABLE certificate (
 );
 CREATE INDEX certificate_due ON certificate (due_at, id) WHERE due_at > 0;
 CREATE INDEX certificate_parked ON certificate (state, due_at, id) WHERE state = 'parked' AND due_at > 0;
+-- The sweep picks by lane, and by tenant where a lane is long. What a limit of a
+-- CA holds back waits in the room of its bucket and is not looked at until then.
+CREATE INDEX certificate_lane ON certificate (state, lane, waits_for, due_at, id) WHERE due_at > 0 AND state = 'active';
+CREATE INDEX certificate_share ON certificate (state, lane, waits_for, share, due_at, id) WHERE due_at > 0 AND state = 'active';
+CREATE INDEX certificate_room ON certificate (state, waits_for) WHERE waits_for <> '' AND due_at > 0 AND state = 'active';
+CREATE INDEX certificate_urgent ON certificate (state, urgent_at, id) WHERE urgent_at > 0 AND due_at > 0 AND lane > 20 AND state = 'active';
 CREATE INDEX certificate_expiry ON certificate (not_after, id, state) WHERE not_after > 0 AND state <> 'removed';
 CREATE INDEX certificate_state ON certificate (state, tenant_id, id);
 CREATE INDEX certificate_tenant ON certificate (tenant_id, id);
@@ -275,12 +284,49 @@ CREATE TABLE exchange_count (
   PRIMARY KEY (authority_id, account_id, kind, status, day)
 );
 
--- What a CA told us to wait for, kept over restarts.
+-- What a CA told us to wait for, kept over restarts; until 0 waits for a person.
 CREATE TABLE pause (
   k TEXT PRIMARY KEY,
   until BIGINT NOT NULL,
   reason TEXT NOT NULL,
   at BIGINT NOT NULL
+);
+
+-- What is left of the limits of CAs, by authority|account|limit|subject. A bucket
+-- that is full, held by no order and waited for by none is as good as no row.
+CREATE TABLE bucket (
+  k TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  n BIGINT NOT NULL DEFAULT 0,
+  period_ms BIGINT NOT NULL DEFAULT 0,
+  burst BIGINT NOT NULL DEFAULT 0,
+  full_at BIGINT NOT NULL DEFAULT 0,
+  held BIGINT NOT NULL DEFAULT 0,
+  free_at BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX bucket_name ON bucket (name, full_at);
+CREATE INDEX bucket_free ON bucket (free_at, k) WHERE free_at > 0;
+CREATE INDEX bucket_full ON bucket (full_at) WHERE held = 0 AND free_at = 0;
+
+-- What an order under way may still cost, until we know what the CA counted.
+CREATE TABLE hold (
+  order_id BIGINT PRIMARY KEY REFERENCES orders (id),
+  touches TEXT NOT NULL
+);
+
+-- What a CA granted beyond what it publishes, or what an operator knows of it.
+CREATE TABLE limit_override (
+  tenant_id BIGINT NOT NULL,
+  authority TEXT NOT NULL,
+  account TEXT NOT NULL DEFAULT '',
+  domain TEXT NOT NULL DEFAULT '',
+  name TEXT NOT NULL,
+  n BIGINT NOT NULL,
+  period_ms BIGINT NOT NULL,
+  burst BIGINT NOT NULL DEFAULT 0,
+  note TEXT NOT NULL DEFAULT '',
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (tenant_id, authority, account, domain, name)
 );
 
 CREATE TABLE version (
