@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/target/redis"
+	"github.com/certfleet/certfleet/internal/target/redis/redistest"
 )
 
 const expire = "/.peter_sslers/nginx/shared_cache/expire"
@@ -90,6 +92,41 @@ func TestWrongPasswordLeavesTheDefault(t *testing.T) {
 	r.expectDefault("shop.example.com", "shop.example.com")
 	if log := r.log(); !contains(log, "WRONGPASS") || contains(log, "hunter2") {
 		t.Errorf("the log should say WRONGPASS and no password:\n%s", log)
+	}
+}
+
+func TestRedisOverTLSIsVerified(t *testing.T) {
+	dir := t.TempDir()
+	ca, err := pki.NewCA("redis", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := ca.IssueServer([]string{"redis.internal.example", "127.0.0.1"}, time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	chain, key := file("chain.pem", issued.ChainPEM), file("key.pem", issued.KeyPEM)
+	for name, want := range map[string]bool{"redis.internal.example": true, "other.example": false} {
+		t.Run(name, func(t *testing.T) {
+			port := redistest.FreePort(t)
+			r := start(t, settings{
+				Options:  fmt.Sprintf(`redis = "rediss://127.0.0.1:%s/9", redis_server_name = %q, error_ttl = 0.2`, port, name),
+				Http:     "lua_ssl_verify_depth 3; lua_ssl_trusted_certificate " + chain + ";",
+				RedisArg: []string{"--tls-port", port, "--tls-auth-clients", "no", "--tls-cert-file", chain, "--tls-key-file", key, "--tls-ca-cert-file", chain},
+			})
+			b := r.bundle(1, "shop.example.com")
+			r.deliver(b)
+			if got := r.served("shop.example.com") == b.Fingerprint; got != want {
+				t.Errorf("served through a Redis called %s: %v, want %v", name, got, want)
+			}
+		})
 	}
 }
 

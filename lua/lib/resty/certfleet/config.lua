@@ -11,6 +11,7 @@ _M.defaults = {
     -- Where names are looked up.
     redis = "redis://127.0.0.1:6379/9", -- or false
     redis_password_file = nil, -- wins over a password in the URL
+    redis_server_name = nil, -- the name in its certificate, where the URL has an address
     redis_connect_timeout = 200, redis_read_timeout = 500, -- milliseconds
     redis_pool = 100, -- connections a worker keeps
     ssl_verify = true, -- of Redis and manager, against lua_ssl_trusted_certificate
@@ -67,6 +68,7 @@ local function redis_of(o)
         fail(err)
     end
     r.connect_timeout, r.read_timeout = o.redis_connect_timeout, o.redis_read_timeout
+    r.server_name = o.redis_server_name
     r.ssl_verify, r.pool_size = o.ssl_verify, o.redis_pool
     r.password = o.redis_password_file and read_secret(o.redis_password_file) or r.password
     return r
@@ -140,7 +142,7 @@ end
 
 -- optional are the options whose default is nothing.
 _M.optional = {
-    redis_password_file = true, seal_key = true, connector = true, manager = true,
+    redis_password_file = true, redis_server_name = true, seal_key = true, connector = true, manager = true,
     manager_token_file = true, allow = true, order_first = true,
 }
 
