@@ -15,6 +15,8 @@ import (
 	"github.com/certfleet/certfleet/internal/solver/rfc2136"
 	"github.com/certfleet/certfleet/internal/target/exec"
 	"github.com/certfleet/certfleet/internal/target/files"
+	"github.com/certfleet/certfleet/internal/target/redis"
+	"github.com/certfleet/certfleet/internal/target/sftp"
 )
 
 // Every plugin of the house, one line each.
@@ -27,11 +29,14 @@ var (
 	targetTypes = map[string]func(config.Section, dial.Deps) (certfleet.Target, error){
 		"files": plugin[certfleet.Target](files.New),
 		"exec":  plugin[certfleet.Target](exec.New),
+		"sftp":  plugin[certfleet.Target](sftp.New),
+		"redis": plugin[certfleet.Target](redis.New),
 	}
 	// configs are the plugins' own settings, for help and documentation.
 	configs = map[string]any{
 		"solver dnsexec": dnsexec.Config{}, "solver rfc2136": rfc2136.Config{}, "solver lego": lego.Config{},
 		"target files": files.Config{}, "target exec": exec.Config{},
+		"target sftp": sftp.Config{}, "target redis": redis.Config{},
 	}
 )
 
