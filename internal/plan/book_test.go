@@ -167,3 +167,11 @@ func TestALargeSetHasAShortKeyOfItsOwn(t *testing.T) {
 		t.Errorf("keys %q and %q", a, b)
 	}
 }
+
+func TestACAIsKnownByItsDirectory(t *testing.T) {
+	for url, want := range map[string]string{"https://acme-v02.api.letsencrypt.org/directory": "letsencrypt", "https://ca.internal/directory": "mine"} {
+		if got := BookName("mine", url); got != want {
+			t.Errorf("limits of %s are kept under %q, want %q", url, got, want)
+		}
+	}
+}

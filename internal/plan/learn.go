@@ -37,6 +37,32 @@ func (b *Book) Stops(l Lesson, a Asking, now time.Time) bool {
 	return slices.ContainsFunc(b.all(a), func(t Touch) bool { return !t.Free && l.Key.covers(t.Key) })
 }
 
+// Watched are the keys of all lessons that might stop an order, each once.
+func (b *Book) Watched(a Asking) []Key {
+	var out []Key
+	for _, t := range b.all(a) {
+		if t.Free {
+			continue
+		}
+		out = append(out, t.Key)
+		if all := t.Key; all.Account != "" {
+			all.Account = ""
+			out = append(out, all)
+		}
+	}
+	return out
+}
+
+// Empty is a bucket from which nothing can be taken until a moment that the CA
+// named, as its own count then is at least as far.
+func Empty(b Bucket, l Limit, until time.Time) Bucket {
+	if !l.set() {
+		return b
+	}
+	full := until.Add(l.interval(l.burst() - 1))
+	return Bucket{TAT: later(b.TAT, full), Held: b.Held}
+}
+
 // covers reports whether what is said of k holds for one: without an account it
 // holds for all of them.
 func (k Key) covers(one Key) bool {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -74,5 +75,36 @@ func TestALessonStopsNoMoreThanItMust(t *testing.T) {
 		if got := book.Stops(l, c.asking, t0.Add(c.after)); got != c.want {
 			t.Errorf("%s: %v", c.what, got)
 		}
+	}
+}
+
+func TestWatchedKeysAreThoseThatStop(t *testing.T) {
+	b := NewBook("letsencrypt", nil)
+	names := parse(t, "a.shop.example", "b.shop.example")
+	for _, a := range []Asking{{Account: us, Names: names}, {Account: us, Names: names, SameSet: true}, {Account: us, Names: names, InWindow: true, SameSet: true}} {
+		watched := b.Watched(a)
+		for _, k := range watched {
+			if !b.Stops(Lesson{Key: k}, a, t0) {
+				t.Errorf("%s is watched and stops nothing of %+v", k, a)
+			}
+		}
+		for _, touch := range b.Touches(Asking{Account: us, Names: names}) {
+			if stops := b.Stops(Lesson{Key: touch.Key}, a, t0); stops != slices.Contains(watched, touch.Key) {
+				t.Errorf("%s stops %v, and is not watched so: %+v", touch.Key, stops, a)
+			}
+		}
+	}
+}
+
+func TestAnEmptyBucketGivesOneTokenWhenTheCASaid(t *testing.T) {
+	l, until := Limit{Name: NewOrders, Count: 300, Period: 3 * time.Hour}, t0.Add(time.Hour)
+	b := Empty(Bucket{Held: 2}, l, until)
+	for at, want := range map[time.Duration]int{-1: 0, 0: 1, 36 * time.Second: 2} {
+		if got := Left(Bucket{TAT: b.TAT}, l, until.Add(at)); got != want {
+			t.Errorf("%s after that moment %d are left, want %d", at, got, want)
+		}
+	}
+	if b.Held != 2 || Empty(Bucket{Held: 1}, Limit{}, until) != (Bucket{Held: 1}) {
+		t.Errorf("held %d; what is held stays, and nothing is known of no limit", b.Held)
 	}
 }

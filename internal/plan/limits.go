@@ -65,6 +65,22 @@ var published = map[string][]Limit{
 	},
 }
 
+// directories are where the authorities are that publish limits, so that an
+// operator may call them as he likes.
+var directories = map[string]string{
+	"https://acme-v02.api.letsencrypt.org/directory":         "letsencrypt",
+	"https://acme-staging-v02.api.letsencrypt.org/directory": "letsencrypt-staging",
+}
+
+// BookName is what an authority's limits are kept under: the name of the CA where
+// its directory is known, else the operator's label.
+func BookName(label, directoryURL string) string {
+	if name, ok := directories[directoryURL]; ok {
+		return name
+	}
+	return label
+}
+
 // exempting are the authorities that ask renewals for less: none of the limits
 // inside the renewal window, neither NewOrders nor PerDomain for the same set.
 // Where nobody knows, nothing is exempt.
