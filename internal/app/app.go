@@ -39,6 +39,7 @@ type App struct {
 	guard   atomic.Pointer[dial.Guard]      // replaced by Reload
 	trusted atomic.Pointer[config.Prefixes] // replaced by Reload
 	solvers *solvers
+	mute    mute
 	probe   probe.Options
 	hits    *hits
 	acmeLog *slog.Logger
@@ -112,7 +113,7 @@ func (a *App) build(o Options) error {
 		return err
 	}
 	owner := work.OwnerName()
-	a.Issue = &issue.Room{DB: a.DB, Keys: a.Keys, Client: a.client, Solver: a.solvers.find, Log: a.Log, After: o.After}
+	a.Issue = &issue.Room{DB: a.DB, Keys: a.Keys, Client: a.client, Solver: a.solvers.find, Preflight: a.preflight, Log: a.Log, After: o.After}
 	a.Deliver = &deliver.Room{DB: a.DB, Keys: a.Keys, Target: a.target, Probe: a.probe, Log: a.Log, Owner: owner}
 	a.Work = &work.Work{DB: a.DB, Workers: a.Config.Work.Workers, Log: a.Log, Owner: owner, Grace: time.Duration(a.Config.Shutdown.Grace)}
 	a.Work.Kinds = a.kinds(owner)

@@ -23,6 +23,15 @@ func (a *App) kinds(owner string) []work.Kind {
 				return say(err, func() string { return fmt.Sprintf("open an order for %s: %s", c.Label, c.DueReason) })
 			},
 		},
+		{
+			Name: "parked",
+			Due:  due(a.DB.DueParked, func(c certfleet.Certificate) int64 { return c.ID }),
+			Do:   func(ctx context.Context, id int64) error { return a.Issue.Watch(ctx, id, time.Now()) },
+			Say: func(ctx context.Context, id int64) string {
+				c, err := a.DB.Certificate(ctx, id)
+				return say(err, func() string { return fmt.Sprintf("look whether the names of %s point here again", c.Label) })
+			},
+		},
 		work.Orders(a.DB, owner, a.Issue.Step),
 		{
 			Name: "cleanups",

@@ -22,6 +22,8 @@ func (r *reading) check() {
 	r.checkResolvers()
 	r.checkTLS()
 	r.oneOf("log.format", c.Log.Format, "text", "json")
+	r.oneOf("preflight.mode", c.Preflight.Mode, PreflightAuto, PreflightOn, PreflightWarn, PreflightOff)
+	r.checkAliases()
 	r.between("work.workers", int64(c.Work.Workers), 1, 1000)
 	r.between("limits.body", int64(c.Limits.Body), 1<<10, 1<<30)
 	r.lasts("probe.timeout", c.Probe.Timeout, time.Second, 5*time.Minute)
@@ -68,6 +70,18 @@ func (r *reading) checkResolvers() {
 		if _, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil || host == "" {
 			r.problem("dns.resolvers", invalid("write an address such as 192.0.2.53, or host:port", "dns.resolvers: %q is not a resolver", s))
 		}
+	}
+}
+
+// checkAliases reads the names that CNAMEs lead through as any other name.
+func (r *reading) checkAliases() {
+	for i, s := range r.cfg.Preflight.Names {
+		n, err := certfleet.ParseName(s)
+		if err != nil || n.IsIP() || n.IsWildcard() {
+			r.problem("preflight.names", invalid("write host names such as edge.example.com", "preflight.names: %q is not the target of a CNAME", s))
+			continue
+		}
+		r.cfg.Preflight.Names[i] = n.String()
 	}
 }
 

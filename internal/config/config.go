@@ -26,6 +26,7 @@ type Config struct {
 	TrustedProxies Prefixes  `json:"trusted_proxies"`
 	Log            Log       `json:"log"`
 	DNS            DNS       `json:"dns"`
+	Preflight      Preflight `json:"preflight"`
 	Solvers        Sections  `json:"solvers"`
 	Probe          Probe     `json:"probe"`
 	Outbound       Outbound  `json:"outbound"`
@@ -64,6 +65,22 @@ type Log struct {
 type DNS struct {
 	Resolvers []string `json:"resolvers"`
 }
+
+// Preflight says whether names are looked at before an order goes out, and what
+// is known of names that are ours: the networks and the CNAMEs they point to.
+type Preflight struct {
+	Mode      string   `json:"mode"`
+	Addresses Prefixes `json:"addresses"`
+	Names     []string `json:"names"`
+}
+
+// The modes of a preflight.
+const (
+	PreflightAuto = "auto" // on, but not for authorities of our own
+	PreflightOn   = "on"   // what must fail is not ordered
+	PreflightWarn = "warn" // everything is ordered; what was seen is said
+	PreflightOff  = "off"  // nobody looks
+)
 
 // Probe says how handshakes with edges are made and judged.
 type Probe struct {
@@ -106,6 +123,7 @@ func Default() *Config {
 		StateDir:  "/var/lib/certfleet",
 		Listen:    Listen{API: "127.0.0.1:7443", HTTP01: ":80", TLSALPN01: Off},
 		Log:       Log{Format: "text"},
+		Preflight: Preflight{Mode: PreflightAuto},
 		Probe:     Probe{Timeout: certfleet.Duration(10 * time.Second)},
 		Limits:    Limits{Body: 1 << 20},
 		Retention: Retention{Exchanges: 30 * day, Lookups: 7 * day, Events: 400 * day},

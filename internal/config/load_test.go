@@ -33,6 +33,7 @@ solvers:
     server: 192.0.2.1
     ttl: 2m
   hook: {type: exec}
+preflight: {mode: warn, addresses: [192.0.2.0/24], names: [Edge.Example.com.]}
 limits: {body: 512KiB}
 retention: {events: 30d}
 `
@@ -52,6 +53,7 @@ func TestParseReadsEverySetting(t *testing.T) {
 	want.TrustedProxies = Prefixes{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	want.Log = Log{Level: slog.LevelDebug, Format: "json"}
 	want.DNS.Resolvers = []string{"192.0.2.53:53", "dns.example:5353"}
+	want.Preflight = Preflight{Mode: PreflightWarn, Addresses: Prefixes{netip.MustParsePrefix("192.0.2.0/24")}, Names: []string{"edge.example.com"}}
 	want.Limits.Body = 512 << 10
 	want.Retention.Events = 30 * day
 	sections := c.Solvers
@@ -92,6 +94,8 @@ func TestProblemsSayWhereWhatAndWhatToDo(t *testing.T) {
 		{"format", "log:\n  format: xml\n", "f:2:11", `"xml"`, "text, json"},
 		{"network", "trusted_proxies: [10.0.0.1/8]\n", "f:1:19", "bits set", "10.0.0.0/8"},
 		{"contact", "contact: nobody\n", "f:1:10", "email", "tls@example.com"},
+		{"preflight", "preflight:\n  mode: maybe\n", "f:2:9", `"maybe" is not known`, "auto, on, warn, off"},
+		{"alias", "preflight:\n  names: [http://x]\n", "f:2:", "CNAME", "edge.example.com"},
 		{"resolver", "dns:\n  resolvers: [a b]\n", "f:2:", "resolver", "host:port"},
 		{"public url", "public_url: ftp://x\n", "f:1:13", "public_url", "https://HOST"},
 		{"database", "database: mysql://x/y\n", "f:1:11", `"mysql" databases`, "postgres://"},
