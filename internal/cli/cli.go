@@ -161,7 +161,7 @@ func in(group string, list ...*cobra.Command) []*cobra.Command {
 }
 
 func (p *program) starting() []*cobra.Command {
-	return in(groupStart, p.demoCommand(), p.initCommand(), p.checkCommand(), p.serveCommand(), p.runCommand())
+	return in(groupStart, p.demoCommand(), p.initCommand(), p.checkCommand(), p.serveCommand(), p.runCommand(), p.agentCommand())
 }
 
 func (p *program) certificates() []*cobra.Command {
