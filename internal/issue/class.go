@@ -57,7 +57,7 @@ func (r rule) matches(typ, text string) bool {
 // words, and by what is seen from here where that explains them. A type that is
 // a class already is from before an order went out.
 func Classify(typ, text string, seen []preflight.Finding) preflight.Class {
-	class := said(typ, strings.ToLower(text))
+	class := ruled(typ, strings.ToLower(text))
 	for _, f := range seen {
 		if explains(f, class) {
 			return f.Class
@@ -66,7 +66,7 @@ func Classify(typ, text string, seen []preflight.Finding) preflight.Class {
 	return class
 }
 
-func said(typ, text string) preflight.Class {
+func ruled(typ, text string) preflight.Class {
 	for _, r := range rules {
 		if r.matches(typ, text) {
 			return r.class
