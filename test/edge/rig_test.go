@@ -29,7 +29,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// settings are what differs between the nginx of two tests.
+// settings are what differs between the nginx of two tests. REDIS_PORT and
+// REDIS_SOCKET in their texts are filled in.
 type settings struct {
 	Options  string // Lua, inside the table of certfleet.setup
 	Workers  int
@@ -167,6 +168,10 @@ func (r *rig) defaults() {
 	}
 	if !strings.Contains(r.Options, "redis =") {
 		r.Options = fmt.Sprintf("redis = %q, %s", r.server.URL(9), r.Options)
+	}
+	fill := strings.NewReplacer("REDIS_PORT", r.server.Addr[len("127.0.0.1:"):], "REDIS_SOCKET", r.server.Socket)
+	for _, text := range []*string{&r.Options, &r.Http, &r.Serve, &r.Admin} {
+		*text = fill.Replace(*text)
 	}
 	b := targettest.Bundle(r, "default", 1, "default.example.net")
 	r.fallback = b.Fingerprint

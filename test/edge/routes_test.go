@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/certfleet/certfleet/internal/target/redis"
 	"github.com/certfleet/certfleet/internal/target/redis/redistest"
@@ -111,11 +110,11 @@ func TestShimsServeWithTheOriginalsConfiguration(t *testing.T) {
 	for name, s := range map[string]settings{
 		"resty.peter_sslers": {
 			Http:  `lua_shared_dict cert_cache 1m; init_by_lua_block { require("resty.peter_sslers").initialize() }`,
-			Serve: `local p = require "resty.peter_sslers"; p.redis_update_defaults("127.0.0.1", "PORT", 9); p.set_ssl_certificate(1, "MANAGER", nil, {"mine", "x509_certificate__latest_single"})`,
+			Serve: `local p = require "resty.peter_sslers"; p.redis_update_defaults("127.0.0.1", "REDIS_PORT", 9); p.set_ssl_certificate(1, "MANAGER", nil, {"mine", "x509_certificate__latest_single"})`,
 			Admin: `location /x { content_by_lua_block { require("resty.peter_sslers").expire_ssl_certs() } } location /status { content_by_lua_block { require("resty.peter_sslers").status_ssl_certs() } }`,
 		},
 		"resty.peter_sslers with worker": {
-			Http:  `lua_shared_dict cert_cache 1m; init_worker_by_lua_block { local p = require("resty.peter_sslers"); p.initialize_worker(600, 60, 200); p.redis_update_defaults("127.0.0.1", "PORT", 9) }`,
+			Http:  `lua_shared_dict cert_cache 1m; init_worker_by_lua_block { local p = require("resty.peter_sslers"); p.initialize_worker(600, 60, 200); p.redis_update_defaults("127.0.0.1", "REDIS_PORT", 9) }`,
 			Serve: `require("resty.peter_sslers").set_ssl_certificate(1, "MANAGER")`,
 			Admin: `location /x { content_by_lua_block { require("resty.peter_sslers").expire_ssl_certs() } } location /status { content_by_lua_block { require("resty.peter_sslers").status_ssl_certs() } }`,
 		},
@@ -128,12 +127,8 @@ func TestShimsServeWithTheOriginalsConfiguration(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newManager(t)
 			s.Plain, s.Redis = true, redis.Config{Layout: 1}
-			r := start(t, settings{Plain: true, Redis: s.Redis, Http: "lua_shared_dict cert_cache 1m;"})
-			fill := strings.NewReplacer("MANAGER", m.URL, "PORT", r.server.Addr[len("127.0.0.1:"):])
-			r.Http, r.Serve, r.Admin = fill.Replace(s.Http), fill.Replace(s.Serve), s.Admin
-			r.writeConfig()
-			r.reload()
-			time.Sleep(300 * time.Millisecond)
+			s.Serve = strings.ReplaceAll(s.Serve, "MANAGER", m.URL)
+			r := start(t, s)
 			r.servesAsThePeterSSLersShim(m, name == "ssl_certhandler")
 		})
 	}
