@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,10 +64,30 @@ func start(t *testing.T) *server {
 	if out, err := exec.Command("nginx", "-p", s.dir, "-c", filepath.Join(s.dir, "nginx.conf")).CombinedOutput(); err != nil {
 		t.Fatalf("start nginx: %v\n%s", err, out)
 	}
-	t.Cleanup(func() {
-		exec.Command("nginx", "-p", s.dir, "-c", filepath.Join(s.dir, "nginx.conf"), "-s", "stop").Run()
-	})
+	t.Cleanup(s.stop)
 	return s
+}
+
+// stop ends the server by its process id, for nginx -s reads the configuration
+// that a test may have broken.
+func (s *server) stop() {
+	text, err := os.ReadFile(filepath.Join(s.dir, "nginx.pid"))
+	if err != nil {
+		s.Errorf("stop nginx: %v", err)
+		return
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		s.Errorf("stop nginx: %v", err)
+		return
+	}
+	for range 200 {
+		if syscall.Kill(pid, syscall.SIGTERM) != nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.Errorf("nginx %d does not end", pid)
 }
 
 func (s *server) write(name, text string) {
