@@ -60,11 +60,12 @@ func start(t *testing.T) *server {
 	}
 	s := &server{T: t, dir: t.TempDir(), addr: l.Addr().String(), ca: ca}
 	s.write("nginx.conf", fmt.Sprintf(conf, s.dir, s.addr))
-	s.renew()
+	first := s.renew()
 	if out, err := exec.Command("nginx", "-p", s.dir, "-c", filepath.Join(s.dir, "nginx.conf")).CombinedOutput(); err != nil {
 		t.Fatalf("start nginx: %v\n%s", err, out)
 	}
 	t.Cleanup(s.stop)
+	s.serves(first) // a signal before its master waits for signals would be lost
 	return s
 }
 
