@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -48,8 +49,12 @@ func (a *App) preflight(ctx context.Context, at *certfleet.Authority, p *certfle
 	return reports
 }
 
+// unroutable are the ends of names that exist inside some network alone (RFC
+// 6761, RFC 6762, RFC 8375, and .internal, which ICANN set aside in 2024).
+var unroutable = []string{".test", ".example", ".invalid", ".localhost", ".local", ".home.arpa", ".internal"}
+
 // private reports whether an authority is one of our own, which may see names
-// quite differently: it has a trust bundle of its own, or an address that is not public.
+// quite differently: it has a trust bundle of its own, or no public address.
 func private(at *certfleet.Authority) bool {
 	u, err := url.Parse(at.DirectoryURL)
 	if at.TrustPEM != "" || err != nil {
@@ -58,7 +63,8 @@ func private(at *certfleet.Authority) bool {
 	host := strings.ToLower(u.Hostname())
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
-		return !strings.Contains(host, ".")
+		inside := func(end string) bool { return strings.HasSuffix(host, end) }
+		return !strings.Contains(host, ".") || slices.ContainsFunc(unroutable, inside)
 	}
 	return (&dial.Guard{}).Check(ip) != nil
 }

@@ -15,7 +15,9 @@ func TestAnAuthorityOfOurOwnIsToldFromAPublicOne(t *testing.T) {
 	}{
 		{"https://acme-v02.api.letsencrypt.org/directory", "", false},
 		{"https://192.0.3.7/directory", "", false},
-		{"https://ca.corp.example/directory", "-----BEGIN CERTIFICATE-----", true},
+		{"https://ca.corp.internal/directory", "", true},
+		{"https://pebble.test/dir", "", true},
+		{"https://ca.corp.org/directory", "-----BEGIN CERTIFICATE-----", true},
 		{"https://127.0.0.1:14000/dir", "", true},
 		{"https://[::1]:14000/dir", "", true},
 		{"https://10.1.2.3/dir", "", true},
