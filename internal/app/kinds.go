@@ -15,8 +15,14 @@ import (
 func (a *App) kinds(owner string) []work.Kind {
 	return []work.Kind{
 		{
+			Name: "raises",
+			Due:  due(a.DB.DueRaises, func(d store.Due) int64 { return d.ID }),
+			Do:   func(ctx context.Context, id int64) error { return a.Issue.Raise(ctx, id, time.Now()) },
+			Say:  func(_ context.Context, id int64) string { return fmt.Sprintf("put certificate %d among the expiring", id) },
+		},
+		{
 			Name: "renewals",
-			Due:  due(a.DB.DueCertificates, func(c certfleet.Certificate) int64 { return c.ID }),
+			Due:  a.Issue.Due,
 			Do:   func(ctx context.Context, id int64) error { return a.Issue.Open(ctx, id, time.Now()) },
 			Say: func(ctx context.Context, id int64) string {
 				c, err := a.DB.Certificate(ctx, id)

@@ -82,6 +82,13 @@ func (r *Room) fail(ctx context.Context, j *job, f failure) error {
 		if err := tx.CleanLater(ctx, o.ID); err != nil {
 			return err
 		}
+		cost, err := r.ended(ctx, tx, j)
+		if err != nil {
+			return err
+		}
+		if err := r.settle(ctx, tx, o.ID, cost); err != nil {
+			return err
+		}
 		e := j.event("order.failed", f.msg)
 		e.Data = map[string]string{"class": string(f.class)}
 		if err := tx.Event(ctx, e); err != nil {
@@ -178,13 +185,12 @@ func (r *Room) stumbleOver(ctx context.Context, j *job, p *acme.Problem) (time.D
 // limited keeps the CA's word. A limit on names ends this order alone; any other
 // stops new orders of the account, but not the orders that are open.
 func (r *Room) limited(ctx context.Context, j *job, p *acme.Problem) (time.Duration, error) {
-	if nameLimit(p) {
-		return 0, r.fail(ctx, j, failure{typ: "rateLimited", msg: p.Error(), advice: Advice(p, ""), retry: p.RetryAfter})
+	names, err := r.learn(ctx, j, p)
+	if err != nil {
+		return 0, err
 	}
-	if j.order.URL == "" {
-		if err := r.pause(ctx, pauseOrders(j.order.AccountID), p); err != nil {
-			return 0, err
-		}
+	if names {
+		return 0, r.fail(ctx, j, failure{typ: "rateLimited", msg: p.Error(), advice: Advice(p, ""), retry: p.RetryAfter})
 	}
 	return r.later(ctx, j, "rateLimited", p, Advice(p, ""), p.RetryAfter)
 }

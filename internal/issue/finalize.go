@@ -190,6 +190,9 @@ func (r *Room) issued(ctx context.Context, j *job, v *certfleet.Version, chains 
 		if err := tx.CleanLater(ctx, o.ID); err != nil {
 			return err
 		}
+		if err := r.settle(ctx, tx, o.ID, allWell); err != nil {
+			return err
+		}
 		return tx.Event(ctx, j.event("version.issued", fmt.Sprintf("%s issued serial %s, valid until %s", v.Issuer, v.Serial, v.NotAfter.Format(time.RFC3339))))
 	})
 }
@@ -219,6 +222,7 @@ func Adopt(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, v *ce
 
 func planRenewal(cert *certfleet.Certificate, v *certfleet.Version, now time.Time) {
 	next := plan.RenewAt(v.NotBefore, v.NotAfter, v.ARIAt, luck())
+	cert.UrgentAt = plan.UrgentAt(v.NotBefore, v.NotAfter)
 	switch {
 	case cert.State != certfleet.Active:
 		cert.DueAt, cert.DueReason = time.Time{}, ""

@@ -20,23 +20,39 @@ func (r *Room) Open(ctx context.Context, id int64, now time.Time) error {
 	if cert.State == certfleet.Parked {
 		return r.Watch(ctx, id, now)
 	}
-	if cert.State != certfleet.Active || cert.DueAt.IsZero() || cert.DueAt.After(now) {
+	if cert.State != certfleet.Active || cert.DueAt.IsZero() {
 		return nil
+	}
+	if cert.DueAt.After(now) {
+		// A limit may free earlier than it said.
+		if room, err := r.DB.WaitsFor(ctx, id); err != nil || room == "" {
+			return err
+		}
 	}
 	o, err := r.draft(ctx, cert)
 	if err != nil {
 		return r.cannotOpen(ctx, cert, now, err)
+	}
+	line, err := r.entry(ctx, o, cert, now)
+	if err != nil {
+		return err
 	}
 	return r.DB.Tx(ctx, now, func(tx *store.Tx) error {
 		if _, err := tx.LiveOrder(ctx, cert.ID, o.Slot); err == nil {
 			cert.DueAt = time.Time{}
 			return tx.SaveCertificate(ctx, cert)
 		}
+		if ok, err := r.admit(ctx, tx, line, cert); err != nil || !ok {
+			return err
+		}
 		cert.DueAt, cert.DueReason = time.Time{}, ""
 		if err := tx.SaveCertificate(ctx, cert); err != nil {
 			return err
 		}
-		return tx.AddOrder(ctx, o)
+		if err := tx.AddOrder(ctx, o); err != nil {
+			return err
+		}
+		return tx.Hold(ctx, o.ID, line.kept)
 	})
 }
 

@@ -63,7 +63,7 @@ func TestALimitOnTheAccountHoldsNewOrdersAndLetsOpenOnesGoOn(t *testing.T) {
 		what, key string
 		answer    func(http.ResponseWriter) bool
 	}{
-		{"rate limit", "account:1:new-order", func(w http.ResponseWriter) bool {
+		{"rate limit", "|new-orders|", func(w http.ResponseWriter) bool {
 			return refuse(w, 429, "rateLimited", "too many new orders recently", "3600")
 		}},
 		{"trouble at the CA", "authority:1", func(w http.ResponseWriter) bool {
@@ -84,7 +84,7 @@ func TestALimitOnTheAccountHoldsNewOrdersAndLetsOpenOnesGoOn(t *testing.T) {
 			if asked != 1 {
 				t.Errorf("new-order was sent %d times although the first was told to wait", asked)
 			}
-			if p := h.pauses(); len(p) != 1 || p[0].Key != c.key {
+			if p := h.pauses(); len(p) != 1 || !strings.HasSuffix(p[0].Key, c.key) {
 				t.Errorf("pauses: %+v", p)
 			}
 			if o := h.finish(r, running.ID); o.State != certfleet.OrderIssued {
@@ -121,8 +121,8 @@ func TestALimitOnNamesEndsThatOrderAlone(t *testing.T) {
 	if o.State != certfleet.OrderFailed || got.Failures != 1 || time.Until(got.DueAt) < 119*time.Minute || !strings.Contains(got.Advice, "wait") {
 		t.Errorf("order is %s; certificate: %d failures, due %s, %q", o.State, got.Failures, got.DueAt, got.Advice)
 	}
-	if p := h.pauses(); len(p) != 0 {
-		t.Errorf("a limit on names paused others: %+v", p)
+	if p := h.pauses(); len(p) != 1 || p[0].Key != "pebble||certificates-per-set|often.example" {
+		t.Errorf("what was learned is %+v, want the limit on that set alone", p)
 	}
 	h.wire.breakBy(newOrders(&asked, func(http.ResponseWriter) bool { return false }))
 	h.issue(r, h.want("free.example"))

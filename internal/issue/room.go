@@ -33,6 +33,9 @@ type Room struct {
 
 	mu      sync.Mutex
 	clients map[int64]*acme.Client // by authority, guarded by mu
+
+	books books
+	turns turns
 }
 
 // callTime bounds one exchange with a CA, commitTime one write of what came of it.
@@ -112,6 +115,7 @@ func (r *Room) Forget(authority int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.clients, authority)
+	r.books.forget(authority)
 }
 
 // load gathers what the order hangs on.

@@ -93,7 +93,7 @@ func (r *Room) removed(ctx context.Context, j *job) error {
 // place sends new-order once. The intent is committed before, so that what was
 // lost in between is known and counted.
 func (r *Room) place(ctx context.Context, j *job) (time.Duration, error) {
-	until, reason, err := r.DB.PausedUntil(ctx, j.now, pauseAuthority(j.order.AuthorityID), pauseOrders(j.order.AccountID))
+	until, reason, err := r.DB.PausedUntil(ctx, j.now, pauseAuthority(j.order.AuthorityID))
 	if err != nil {
 		return 0, err
 	}
@@ -108,9 +108,8 @@ func (r *Room) place(ctx context.Context, j *job) (time.Duration, error) {
 	if err := r.foresee(ctx, j); err != nil || !j.order.Live() {
 		return 0, err
 	}
-	j.order.PlacingAt = j.now
-	if err := r.commit(ctx, j, nil); err != nil {
-		return 0, err
+	if wait, err := r.charge(ctx, j, req.Replaces != ""); err != nil || wait > 0 {
+		return wait, err
 	}
 	r.at("placing")
 	ord, err := j.client.NewOrder(ctx, j.as, req)
@@ -124,6 +123,9 @@ func (r *Room) place(ctx context.Context, j *job) (time.Duration, error) {
 		j.order.Profile = ord.Profile
 	}
 	return 0, r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
+		if err := r.settle(ctx, tx, j.order.ID, taken(counted)); err != nil {
+			return err
+		}
 		return tx.Event(ctx, j.event("order.placed", "the CA has the order"))
 	})
 }
@@ -158,6 +160,9 @@ func (r *Room) request(ctx context.Context, j *job) (acme.OrderRequest, error) {
 // notPlaced decides what a refused new-order means. A refusal of replaces is
 // answered by leaving it out, once.
 func (r *Room) notPlaced(ctx context.Context, j *job, req acme.OrderRequest, err error) error {
+	if err := r.answered(ctx, j, err); err != nil {
+		return err
+	}
 	if req.Replaces != "" && refusesReplaces(err) {
 		j.order.Replaces, j.order.ReplacesNote = 0, "dropped: "+err.Error()
 		return r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
@@ -195,5 +200,4 @@ func (j *job) event(kind, msg string) certfleet.Event {
 	return certfleet.Event{Kind: kind, Tenant: j.order.Tenant, CertificateID: j.order.CertificateID, OrderID: j.order.ID, VersionID: j.order.VersionID, Msg: msg}
 }
 
-func pauseAuthority(id int64) string   { return fmt.Sprintf("authority:%d", id) }
-func pauseOrders(account int64) string { return fmt.Sprintf("account:%d:new-order", account) }
+func pauseAuthority(id int64) string { return fmt.Sprintf("authority:%d", id) }

@@ -59,6 +59,12 @@ func Lead(life time.Duration) time.Duration {
 	return max(life/3, min(floor, life/2))
 }
 
+// UrgentAt is when so little of a life is left that renewing goes before all
+// that can wait: a quarter of what was left when it was due.
+func UrgentAt(notBefore, notAfter time.Time) time.Time {
+	return notAfter.Add(-Lead(notAfter.Sub(notBefore)) / 4)
+}
+
 // round shortens a duration for reading.
 func round(d time.Duration) string {
 	switch {

@@ -29,6 +29,43 @@ func (q Q) DueInLane(ctx context.Context, lane certfleet.Lane, room string, now 
 	return dues.list(ctx, q, "WHERE lane = $1 AND waits_for = $2 AND state = 'active' AND due_at > 0 AND due_at <= $3 ORDER BY due_at, id LIMIT $4", int64(lane), room, now.UnixMilli(), limit)
 }
 
+// DueByLane is a page of every lane, of those that wait for no limit, in one
+// question: it is put often.
+func (q Q) DueByLane(ctx context.Context, now time.Time, page int) ([]Due, error) {
+	rows, err := q.x.QueryContext(ctx, dueByLane, now.UnixMilli(), page)
+	if err != nil {
+		return nil, explain(fmt.Errorf("list due certificates: %w", err), "")
+	}
+	defer rows.Close()
+	var out []Due
+	for rows.Next() {
+		var d Due
+		if err := rows.Scan(places(dues.fields(&d))...); err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, explain(rows.Err(), "")
+}
+
+var dueByLane = func() string {
+	var out []string
+	for _, l := range certfleet.Lanes {
+		out = append(out, fmt.Sprintf(`SELECT id, lane, share, due_at FROM (SELECT id, lane, share, due_at FROM certificate
+			WHERE state = 'active' AND lane = %d AND waits_for = '' AND due_at > 0 AND due_at <= $1 ORDER BY due_at, id LIMIT $2) AS d`, l))
+	}
+	return strings.Join(out, " UNION ALL ")
+}()
+
+// WaitsFor is the bucket in whose room a certificate waits, empty for none.
+func (q Q) WaitsFor(ctx context.Context, certificate int64) (string, error) {
+	list, err := q.strings(ctx, "SELECT waits_for FROM certificate WHERE id = $1", certificate)
+	if err != nil || len(list) == 0 {
+		return "", err
+	}
+	return list[0], nil
+}
+
 // DueByShare are a few due certificates of each of the next tenants after one,
 // going round, for a lane so long that one tenant may fill a page of it.
 func (q Q) DueByShare(ctx context.Context, lane certfleet.Lane, room, after string, now time.Time, tenants, each int) ([]Due, error) {

@@ -105,3 +105,23 @@ func TestLittleLifeLeftRaisesTheLane(t *testing.T) {
 		}
 	})
 }
+
+func TestEveryLaneHasAPage(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		for i := range 4 * len(certfleet.Lanes) {
+			c := f.addCertificate(t, db, fmt.Sprint("c", i), fmt.Sprintf("c%d.example.net", i))
+			c.Lane, c.DueAt = certfleet.Lanes[i%len(certfleet.Lanes)], now.Add(time.Duration(i-22)*time.Second)
+			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveCertificate(ctx, c) })
+		}
+		list, err := db.DueByLane(t.Context(), now, 2)
+		if err != nil || len(list) != 2*len(certfleet.Lanes) {
+			t.Fatalf("%+v, %v; want two of each lane", list, err)
+		}
+		for i, d := range list {
+			if d.Lane != certfleet.Lanes[i/2] || i%2 == 1 && !list[i-1].At.Before(d.At) {
+				t.Errorf("at %d: %+v; want lanes in order, longest due first", i, d)
+			}
+		}
+	})
+}

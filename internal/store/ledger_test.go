@@ -115,7 +115,11 @@ func TestWhoWaitsForALimitIsLeftAloneUntilItFrees(t *testing.T) {
 			open, e4 := db.OpenRooms(ctx, room.FreeAt, 10)
 			count, e5 := db.Rooms(ctx)
 			next, e6 := db.NextDue(ctx)
-			for _, err := range []error{e1, e2, e3, e4, e5, e6} {
+			key, e7 := db.WaitsFor(ctx, f.cert.ID)
+			if (key == room.Key) != (len(inside) == 1) {
+				t.Errorf("it waits for %q, and in that room are %+v", key, inside)
+			}
+			for _, err := range []error{e1, e2, e3, e4, e5, e6, e7} {
 				if err != nil {
 					t.Fatal(err)
 				}

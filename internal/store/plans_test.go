@@ -39,6 +39,8 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 		"due certificates": func(q store.Q) error { _, err := q.DueCertificates(ctx, now, 500); return err },
 		"due parked":       func(q store.Q) error { _, err := q.DueParked(ctx, now, 500); return err },
 		"due in a lane":    func(q store.Q) error { _, err := q.DueInLane(ctx, certfleet.LaneNew, "", now, 300); return err },
+		"due by lane":      func(q store.Q) error { _, err := q.DueByLane(ctx, now, 300); return err },
+		"waits for":        func(q store.Q) error { _, err := q.WaitsFor(ctx, 1); return err },
 		"due by share": func(q store.Q) error {
 			_, err := q.DueByShare(ctx, certfleet.LaneNew, "", "a", now, 64, 8)
 			return err
