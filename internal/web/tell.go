@@ -149,6 +149,8 @@ func (st *story) sayDue() {
 	switch {
 	case o != nil && o.Live():
 		st.say("Order %d is on its way since %s: it is %s%s.", o.ID, ago(st.now, o.CreatedAt), o.State, when(", the CA says "+o.CAStatus, o.CAStatus))
+	case c.State == certfleet.Parked && !c.DueAt.IsZero():
+		st.say("It is parked: its names have left us. They are looked at again %s (%s), without asking the CA.", in(st.now, c.DueAt), c.DueAt.Format(time.RFC3339))
 	case !c.DueAt.IsZero():
 		st.say("The next order opens %s (%s): %s.", in(st.now, c.DueAt), c.DueAt.Format(time.RFC3339), cmp.Or(c.DueReason, "it is due"))
 	case c.State == certfleet.Active:
@@ -166,6 +168,8 @@ func (st *story) next() string {
 		return fmt.Sprintf("step order %d by request: certfleet orders step %d", o.ID, o.ID)
 	case o != nil && o.Live():
 		return "the order goes on " + in(st.now, o.DueAt)
+	case c.State == certfleet.Parked:
+		return "an order opens when its names are back; to try at once: certfleet resume " + c.Label
 	case c.State != certfleet.Active:
 		return "nothing until it is resumed: certfleet resume " + c.Label
 	case !c.DueAt.IsZero() && c.Failures > 0:

@@ -126,3 +126,21 @@ func TestSearchLeadsToTheCertificate(t *testing.T) {
 		}
 	}
 }
+
+func TestWhyTellsOfAParkedCertificate(t *testing.T) {
+	k := newKit(t).fleet()
+	k.ok("POST", "/v1/certificates", `{"names":["left.example.com"]}`)
+	k.change(func(ctx context.Context, tx *store.Tx) error {
+		c, err := tx.Certificate(ctx, 1)
+		if err != nil {
+			return err
+		}
+		c.State, c.DueAt = certfleet.Parked, tx.Now().Add(8*time.Hour)
+		return tx.SaveCertificate(ctx, c)
+	})
+	w := k.why("left.example.com")
+	says(t, w, "It is parked", "looked at again in ")
+	if !strings.Contains(w.NextStep, "when its names are back") {
+		t.Errorf("next: %s", w.NextStep)
+	}
+}
