@@ -18,7 +18,9 @@ func (a *App) kinds(owner string) []work.Kind {
 			Name: "raises",
 			Due:  due(a.DB.DueRaises, func(d store.Due) int64 { return d.ID }),
 			Do:   func(ctx context.Context, id int64) error { return a.Issue.Raise(ctx, id, time.Now()) },
-			Say:  func(_ context.Context, id int64) string { return fmt.Sprintf("put certificate %d among the expiring", id) },
+			Say: func(_ context.Context, id int64) string {
+				return fmt.Sprintf("put certificate %d among the expiring", id)
+			},
 		},
 		{
 			Name: "renewals",
