@@ -36,6 +36,12 @@ type fleet struct {
 
 func newFleet(t *testing.T, db *store.DB, o fakeca.Options) *fleet {
 	t.Helper()
+	return newFleetAt(t, db, "letsencrypt", o)
+}
+
+// newFleetAt calls the CA by another name, under which no limits are published.
+func newFleetAt(t *testing.T, db *store.DB, authority string, o fakeca.Options) *fleet {
+	t.Helper()
 	o.Trusting, o.Lean = true, true
 	if o.Limits == nil {
 		o.Limits = fakeca.LetsEncrypt()
@@ -45,8 +51,8 @@ func newFleet(t *testing.T, db *store.DB, o fakeca.Options) *fleet {
 	if f.keeper, err = keeper.Generate(); err != nil {
 		t.Fatal(err)
 	}
-	f.auth = &certfleet.Authority{Label: "letsencrypt", DirectoryURL: f.ca.DirectoryURL()}
-	f.policy = &certfleet.Policy{Label: "default", Spec: certfleet.PolicySpec{Authorities: []string{"letsencrypt"}, Profile: "shortlived"}}
+	f.auth = &certfleet.Authority{Label: authority, DirectoryURL: f.ca.DirectoryURL()}
+	f.policy = &certfleet.Policy{Label: "default", Spec: certfleet.PolicySpec{Authorities: []string{authority}, Profile: "shortlived"}}
 	f.tx(func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.AddAuthority(ctx, f.auth); err != nil {
 			return err
