@@ -205,6 +205,9 @@ var dialect = strings.NewReplacer(
 )
 
 func TestBothSchemasSayTheSame(t *testing.T) {
+	// SQLite takes a partial index only when its columns beat those of a whole one;
+	// PostgreSQL drops a column that the condition implies, and then scans.
+	leading := regexp.MustCompile(`(CREATE INDEX certificate_(?:parked|lane|share|room|urgent) ON certificate \()state, `)
 	setval := regexp.MustCompile(`(?m)^SELECT setval\(.*\);\n`)
 	list, err := fs.Glob(store.Schema, "schema/*/*.sql")
 	if err != nil || len(list) < 2 {
@@ -220,7 +223,7 @@ func TestBothSchemasSayTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, b := strings.Split(string(lite), "\n"), strings.Split(setval.ReplaceAllString(dialect.Replace(string(pg)), ""), "\n")
+		a, b := strings.Split(leading.ReplaceAllString(string(lite), "$1"), "\n"), strings.Split(setval.ReplaceAllString(dialect.Replace(string(pg)), ""), "\n")
 		for i := range min(len(a), len(b)) {
 			if a[i] != b[i] {
 				t.Fatalf("%s line %d:\n  sqlite   %s\n  postgres %s", name, i+1, a[i], b[i])

@@ -151,6 +151,7 @@ CREATE INDEX certificate_due ON certificate (due_at, id) WHERE due_at > 0;
 CREATE INDEX certificate_parked ON certificate (state, due_at, id) WHERE state = 'parked' AND due_at > 0;
 -- The sweep picks by lane, and by tenant where a lane is long. What a limit of a
 -- CA holds back waits in the room of its bucket and is not looked at until then.
+-- (SQLite alone leads these with the state, or it takes another index.)
 CREATE INDEX certificate_lane ON certificate (state, lane, waits_for, due_at, id) WHERE due_at > 0 AND state = 'active';
 CREATE INDEX certificate_share ON certificate (state, lane, waits_for, share, due_at, id) WHERE due_at > 0 AND state = 'active';
 CREATE INDEX certificate_room ON certificate (state, waits_for) WHERE waits_for <> '' AND due_at > 0 AND state = 'active';
