@@ -218,6 +218,9 @@ func (k *checking) resolvers(ctx context.Context, c *config.Config) {
 // node builds everything that a node is made of, and looks at what it keeps.
 func (k *checking) node(ctx context.Context, c *config.Config) {
 	_, err := OpenKeeper(c)
+	if foreign := foreignDatabase(ctx, c); certfleet.KindOf(foreign) == certfleet.NotFound {
+		err = foreign // it says more
+	}
 	k.result("sealing key", string(c.KeyReference()), err, CheckFail)
 	if err != nil {
 		return

@@ -44,7 +44,17 @@ type Made struct {
 // private CA, database, authorities, the default policy, an account, and the
 // first admin token, which it answers. It overwrites nothing, so it may be run
 // again when it was interrupted; the token is then empty if there is one already.
+//
+// A database that is in use wants the sealing key it was begun with: without one
+// here, nothing is made or written.
 func Init(ctx context.Context, s Setup, made func(Made)) (token certfleet.Secret, err error) {
+	planned, err := plannedConfig(s)
+	if err != nil {
+		return nil, err
+	}
+	if err := foreignDatabase(ctx, planned); err != nil {
+		return nil, err
+	}
 	c, err := initConfig(s, made)
 	if err != nil {
 		return nil, err
@@ -52,7 +62,7 @@ func Init(ctx context.Context, s Setup, made func(Made)) (token certfleet.Secret
 	if err := initFolder(c.StateDir, made); err != nil {
 		return nil, err
 	}
-	if err := initKey(ctx, c, made); err != nil {
+	if err := initKey(c, made); err != nil {
 		return nil, err
 	}
 	if err := initCA(c, made); err != nil {
@@ -85,15 +95,20 @@ func (a *App) where() string {
 	return string(d)
 }
 
+// plannedConfig is the configuration that is there, or would be written.
+func plannedConfig(s Setup) (*config.Config, error) {
+	if _, err := os.Stat(s.Path); err == nil {
+		return config.Load(s.Path)
+	}
+	return config.Parse(config.Write(s.Choices), s.Path)
+}
+
 func initConfig(s Setup, made func(Made)) (*config.Config, error) {
 	if _, err := os.Stat(s.Path); err == nil {
 		made(Made{"configuration", s.Path, true})
 		return config.Load(s.Path)
 	}
-	text := config.Write(s.Choices)
-	if _, err := config.Parse(text, s.Path); err != nil {
-		return nil, err // what was chosen cannot be; nothing is written yet
-	}
+	text := config.Write(s.Choices) // it was parsed before anything was made
 	if err := os.MkdirAll(filepath.Dir(s.Path), 0o755); err != nil {
 		return nil, cannotMake("the folder of "+s.Path, err)
 	}
@@ -130,9 +145,8 @@ func initFolder(dir string, made func(Made)) error {
 	return nil
 }
 
-// initKey makes the sealing key, unless something was sealed under another one
-// that is missing now.
-func initKey(ctx context.Context, c *config.Config, made func(Made)) error {
+// initKey makes the sealing key; Init has seen before that nothing waits for another.
+func initKey(c *config.Config, made func(Made)) error {
 	_, err := OpenKeeper(c)
 	scheme, path := c.KeyReference().Split()
 	if err == nil {
@@ -140,9 +154,6 @@ func initKey(ctx context.Context, c *config.Config, made func(Made)) error {
 		return nil
 	}
 	if scheme != "file" || certfleet.KindOf(err) != certfleet.NotFound {
-		return err
-	}
-	if err := unsealed(ctx, c); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -154,30 +165,6 @@ func initKey(ctx context.Context, c *config.Config, made func(Made)) error {
 	}
 	made(Made{"sealing key", fmt.Sprintf("%s (id %s)", path, key.ID()), false})
 	return nil
-}
-
-// unsealed makes sure that no row is sealed under a key that is not here.
-func unsealed(ctx context.Context, c *config.Config) error {
-	where, err := c.ResolveDatabase()
-	if err != nil {
-		return err
-	}
-	if !where.Postgres() {
-		if _, err := os.Stat(string(where)); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-	}
-	db, err := store.Open(ctx, string(where), store.Options{})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	rows, err := db.DataKeys(ctx)
-	if err != nil || len(rows) == 0 {
-		return err
-	}
-	return &certfleet.Error{Kind: certfleet.NotFound, Msg: fmt.Sprintf("the database holds keys that are sealed under sealing key %s, and that is not at %s", rows[0].KeeperID, c.KeyReference()),
-		Advice: "bring the sealing key back from your backup, or set sealing_key to where it is"}
 }
 
 func initCA(c *config.Config, made func(Made)) error {

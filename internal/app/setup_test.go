@@ -163,6 +163,37 @@ func TestInitGoesOnWhereItWasInterrupted(t *testing.T) {
 	}
 }
 
+func TestInitOfASecondNodeAsksForTheKeyAndMakesNothing(t *testing.T) {
+	for name, n := range map[string]int{"nothing sealed yet": 0, "keys sealed": 1} {
+		t.Run(name, func(t *testing.T) {
+			c := manager(t)
+			seal(t, c, n)
+			dir := filepath.Join(t.TempDir(), "second")
+			s := app.Setup{Path: filepath.Join(dir, "certfleet.yaml"), Authority: "letsencrypt", Agree: true,
+				Choices: config.Choices{StateDir: filepath.Join(dir, "state"), Database: config.Database(app.StatePath(c, "certfleet.db")), API: config.Off, HTTP01: config.Off}}
+			_, err := app.Init(t.Context(), s, func(m app.Made) { t.Errorf("made %s", m.What) })
+			if advice := certfleet.AdviceOf(err); certfleet.KindOf(err) != certfleet.NotFound || !strings.Contains(advice, "copy sealing.key, ca.pem and ca.key") {
+				t.Errorf("%v, advice %q", err, advice)
+			}
+			if _, err := os.Stat(dir); err == nil {
+				t.Error("something was written")
+			}
+			if accounts, err := open(t, c).DB.Accounts(t.Context(), certfleet.DefaultTenant); err != nil || len(accounts) != 1 {
+				t.Errorf("%d accounts, %v", len(accounts), err)
+			}
+			_, key := c.KeyReference().Split()
+			if err := os.Rename(key, key+".away"); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(app.Check(t.Context(), c.Path), func(f app.Finding) bool {
+				return f.Check == "sealing key" && f.State == app.CheckFail && strings.Contains(f.Advice, "copy sealing.key, ca.pem and ca.key")
+			}) {
+				t.Error("check does not advise the same")
+			}
+		})
+	}
+}
+
 func TestEncryptedBackupComesBackWithItsKeyAlone(t *testing.T) {
 	c := manager(t)
 	sealed := seal(t, c, 1)

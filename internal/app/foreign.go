@@ -1,0 +1,58 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/config"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// foreignDatabase refuses a database that is in use when the file of the sealing
+// key is not here: this is a second node, or the key was lost. A new key would
+// open nothing of what was sealed, and part the nodes where nothing was yet.
+func foreignDatabase(ctx context.Context, c *config.Config) error {
+	scheme, path := c.KeyReference().Split()
+	if _, err := OpenKeeper(c); scheme != "file" || certfleet.KindOf(err) != certfleet.NotFound {
+		return nil // it is here, or what is wrong with it is told where it is used
+	}
+	where, err := c.ResolveDatabase()
+	if err != nil {
+		return err
+	}
+	if !where.Postgres() {
+		if _, err := os.Stat(string(where)); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	db, err := store.Open(ctx, string(where), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return keyMissing(ctx, db, path)
+}
+
+// keyMissing says that the database's sealing key is not at path, if it has one.
+func keyMissing(ctx context.Context, db *store.DB, path string) error {
+	keys, err := db.DataKeys(ctx)
+	if err != nil {
+		return err
+	}
+	bring := fmt.Sprintf("copy %s, %s and %s from the state folder of the node that was first, or bring the sealing key back from your backup", filepath.Base(path), CACertFile, CAKeyFile)
+	if len(keys) > 0 {
+		return &certfleet.Error{Kind: certfleet.NotFound, Msg: fmt.Sprintf("the database holds keys that are sealed under sealing key %s, and there is none at %s", keys[0].KeeperID, path),
+			Advice: bring + "; then run certfleet init again"}
+	}
+	tokens, err := db.Tokens(ctx, certfleet.DefaultTenant)
+	if err != nil || len(tokens) == 0 {
+		return err
+	}
+	return &certfleet.Error{Kind: certfleet.NotFound, Msg: "the database was set up by another node, and its sealing key is not at " + path,
+		Advice: bring + "; where the key is lost, begin with an empty database, because nothing is sealed in this one"}
+}
