@@ -2,7 +2,9 @@ package file
 
 import (
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -98,7 +100,24 @@ func TestOpenRefusesAForeignOwner(t *testing.T) {
 	if err := os.Chown(path, 12345, -1); err != nil {
 		t.Skip("this file system knows no owners:", err)
 	}
-	if _, err := Open(path); certfleet.KindOf(err) != certfleet.Denied || !strings.Contains(certfleet.AdviceOf(err), "chown") {
-		t.Errorf("got %v", err)
+	if _, err := Open(path); certfleet.KindOf(err) != certfleet.Denied || !strings.Contains(certfleet.AdviceOf(err), "--reuid 12345") {
+		t.Errorf("got %v, advice %q", err, certfleet.AdviceOf(err))
+	}
+}
+
+func TestOwnerAdviceNeverTakesTheKeyFromTheService(t *testing.T) {
+	me, err := user.Current()
+	if err != nil {
+		t.Skip("this user has no name:", err)
+	}
+	uid, err := strconv.ParseUint(me.Uid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ownerAdvice(0, uint32(uid), "k"); !strings.Contains(got, "runuser -u "+me.Username+" -- certfleet") {
+		t.Errorf("root is told %q", got)
+	}
+	if got := ownerAdvice(1000, 12345, "k"); got != "run chown 1000 k" {
+		t.Errorf("another user is told %q", got)
 	}
 }

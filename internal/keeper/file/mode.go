@@ -3,6 +3,7 @@ package file
 import (
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"syscall"
 
@@ -37,7 +38,20 @@ func checkOwner(info os.FileInfo, path string) error {
 		return nil
 	}
 	return &certfleet.Error{Kind: certfleet.Denied, Msg: fmt.Sprintf("the sealing key at %s belongs to user id %d", path, stat.Uid),
-		Advice: fmt.Sprintf("run chown %d %s", os.Geteuid(), path)}
+		Advice: ownerAdvice(os.Geteuid(), stat.Uid, path)}
+}
+
+// ownerAdvice sends root to the owner's name: giving root the file would take it
+// from the service that runs under it.
+func ownerAdvice(me int, owner uint32, path string) string {
+	if me != 0 {
+		return fmt.Sprintf("run chown %d %s", me, path)
+	}
+	u, err := user.LookupId(fmt.Sprint(owner))
+	if err != nil { // runuser takes names alone
+		return fmt.Sprintf("run certfleet as user id %d, such as with setpriv --reuid %d --clear-groups -- certfleet ...", owner, owner)
+	}
+	return fmt.Sprintf("run it as the file's owner: runuser -u %s -- certfleet ...", u.Username)
 }
 
 // credential reports whether systemd handed the file over (LoadCredential=):
