@@ -18,7 +18,7 @@ func (a *App) acmedns(s config.Section) (*acmedns.Solver, error) {
 	if err := s.Decode(&c); err != nil {
 		return nil, err
 	}
-	solver, err := acmedns.New(c, a.guard.Load().Deps(a.Log), Credentials{DB: a.DB, Keys: a.Keys, Solver: s.Label})
+	solver, err := acmedns.New(c, a.deps(), Credentials{DB: a.DB, Keys: a.Keys, Solver: s.Label})
 	if err != nil {
 		return nil, fmt.Errorf("solver %q: %w", s.Label, err)
 	}

@@ -148,7 +148,7 @@ func (d dataKeys) Add(ctx context.Context, k keystore.DataKey) (int64, error) {
 func StatePath(c *config.Config, name string) string { return filepath.Join(c.StateDir, name) }
 
 func (a *App) probeOptions() (probe.Options, error) {
-	o := probe.Options{Timeout: time.Duration(a.Config.Probe.Timeout)}
+	o := probe.Options{Timeout: time.Duration(a.Config.Probe.Timeout), Resolvers: a.Config.DNS.Resolvers}
 	if a.Config.Probe.Roots == "" {
 		return o, nil
 	}

@@ -68,6 +68,13 @@ func build[P any](kinds map[string]func(config.Section, dial.Deps) (P, error), w
 	return p, nil
 }
 
+// deps is what plugins are handed.
+func (a *App) deps() dial.Deps {
+	d := a.guard.Load().Deps(a.Log)
+	d.Resolvers = a.Config.DNS.Resolvers
+	return d
+}
+
 // target builds the plugin for a stored target.
 func (a *App) target(t *certfleet.StoredTarget) (certfleet.Target, error) {
 	spec := t.Spec
@@ -78,7 +85,7 @@ func (a *App) target(t *certfleet.StoredTarget) (certfleet.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return build(targetTypes, "target", s, a.guard.Load().Deps(a.Log))
+	return build(targetTypes, "target", s, a.deps())
 }
 
 // CheckTarget says whether a target could be built from its type and settings.

@@ -37,7 +37,7 @@ func (a *App) buildSolvers(sections config.Sections, more map[string]certfleet.S
 			s.dns[section.Label] = solver
 			continue
 		}
-		solver, err := build(solverTypes, "solver", section, a.guard.Load().Deps(a.Log))
+		solver, err := build(solverTypes, "solver", section, a.deps())
 		if err != nil {
 			return nil, errors.Join(err, s.close())
 		}

@@ -18,6 +18,9 @@ type Deps struct {
 	HTTP *http.Client
 	// Dial is the guarded dialer, for addresses that came from data.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Resolvers are asked where a plugin's own settings name none; empty for the
+	// system's.
+	Resolvers []string
 }
 
 // Deps hands a plugin the guarded ways out.

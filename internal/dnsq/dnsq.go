@@ -37,6 +37,14 @@ type Config struct {
 	Timeout certfleet.Duration `json:"timeout,omitempty"`
 }
 
+// Or is c, with the resolvers of the house where it names none.
+func (c Config) Or(resolvers []string) Config {
+	if len(c.Resolvers) == 0 {
+		c.Resolvers = resolvers
+	}
+	return c
+}
+
 // Resolver makes the Resolver that c describes; dial reaches authoritative
 // servers, nil for the plain dialer.
 func (c Config) Resolver(dial Dialer) *Resolver {

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -68,7 +69,24 @@ func (o Options) resolver() func(context.Context, string, string) ([]netip.Addr,
 	if o.lookup != nil {
 		return o.lookup
 	}
-	return net.DefaultResolver.LookupNetIP
+	if len(o.Resolvers) == 0 {
+		return net.DefaultResolver.LookupNetIP
+	}
+	return (&net.Resolver{PreferGo: true, Dial: o.dialResolver}).LookupNetIP
+}
+
+// dialResolver goes to the first resolver that can be reached. Which one the
+// system would ask does not matter.
+func (o Options) dialResolver(ctx context.Context, network, _ string) (net.Conn, error) {
+	var all error
+	for _, at := range o.Resolvers {
+		conn, err := new(net.Dialer).DialContext(ctx, network, at)
+		if err == nil {
+			return conn, nil
+		}
+		all = errors.Join(all, err)
+	}
+	return nil, all
 }
 
 // resolve answers one place for each address of a host name, or one that says

@@ -27,6 +27,9 @@ type Options struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Parallel bounds how many looks LookAll takes at a time; zero means 8.
 	Parallel int
+	// Resolvers are asked for the addresses of names, as host:port; empty means the
+	// system's.
+	Resolvers []string
 
 	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error) // nil means the system's resolver
 }

@@ -64,6 +64,7 @@ func New(c Config, d dial.Deps, accounts Accounts) (*Solver, error) {
 	// A redirect would carry the password to wherever it points.
 	stays := *d.HTTP
 	stays.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.DNS = c.DNS.Or(d.Resolvers)
 	return &Solver{config: c, accounts: accounts, resolver: c.DNS.Resolver(d.Dial), http: &stays}, nil
 }
 

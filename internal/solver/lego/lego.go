@@ -101,6 +101,7 @@ func New(c Config, d dial.Deps) (*Solver, error) {
 	if c.Timeout <= 0 {
 		c.Timeout = certfleet.Duration(DefaultTimeout)
 	}
+	c.DNS = c.DNS.Or(d.Resolvers)
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}

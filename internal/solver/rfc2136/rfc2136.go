@@ -84,6 +84,7 @@ func New(c Config, d dial.Deps) (*Solver, error) {
 	if c.Timeout <= 0 {
 		c.Timeout = certfleet.Duration(DefaultTimeout)
 	}
+	c.DNS = c.DNS.Or(d.Resolvers)
 	return &Solver{config: c, resolver: c.DNS.Resolver(d.Dial), dial: d.Dial}, nil
 }
 
