@@ -22,6 +22,9 @@ func (s *server) orderRoutes() {
 
 func (s *server) listOrders(ctx context.Context, q *api.OrderQuery) (*page[api.Order], error) {
 	f := store.OrderFilter{Tenant: tenant(ctx), State: q.State, Limit: q.Limit}
+	if err := oneOf("state", q.State, "wanted", "open", "issued", "failed", "live"); err != nil {
+		return nil, err
+	}
 	var err error
 	if f.CertificateID, err = s.certificateID(ctx, q.Certificate); err != nil {
 		return nil, err
@@ -99,6 +102,10 @@ func (s *server) authorizationFilter(ctx context.Context, q *api.AuthorizationQu
 	f := store.AuthorizationFilter{Tenant: tenant(ctx), Status: q.Status, OrderID: q.Order, Limit: q.Limit}
 	if f.Status == "" {
 		f.Status = q.State
+	}
+	// RFC 8555 section 7.1.6; of challenges, also processing.
+	if err := oneOf("status", f.Status, "pending", "processing", "valid", "invalid", "deactivated", "expired", "revoked"); err != nil {
+		return f, err
 	}
 	var err error
 	if f.AccountID, err = s.accountID(ctx, q.Account); err != nil {

@@ -13,6 +13,15 @@ import (
 	"github.com/certfleet/certfleet/internal/store"
 )
 
+// oneOf refuses a word that a filter does not know: it would find nothing, and
+// nothing found reads as good news.
+func oneOf(what, got string, words ...string) error {
+	if got == "" || slices.Contains(words, got) {
+		return nil
+	}
+	return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("%s %q is not known", what, got), Advice: "use one of " + strings.Join(words, ", ")}
+}
+
 // writeCursor makes a cursor that says nothing to whom it is given.
 func writeCursor(c store.Cursor) string {
 	if c == (store.Cursor{}) {

@@ -119,6 +119,9 @@ func (s *server) listTargetTypes(context.Context, *none) (*page[api.TargetType],
 
 func (s *server) listDeliveries(ctx context.Context, q *api.DeliveryQuery) (*page[api.Delivery], error) {
 	f := store.DeliveryFilter{Tenant: tenant(ctx), State: q.State, VersionID: q.Version, Limit: q.Limit}
+	if err := oneOf("state", q.State, "due", "sent", "applied", "served", "failed", "superseded", "open"); err != nil {
+		return nil, err
+	}
 	var err error
 	if f.CertificateID, err = s.certificateID(ctx, q.Certificate); err != nil {
 		return nil, err
