@@ -109,6 +109,10 @@ func TestRenewalsInTheirWindowPassAFullAccount(t *testing.T) {
 		if left := f.bucket(f.newOrders()); left.FreeAt.IsZero() {
 			t.Fatalf("nobody waits for the account: %+v", left)
 		}
+		// The first was issued so often that its set has no token either.
+		f.tx(func(ctx context.Context, tx *store.Tx) error {
+			return tx.SaveBuckets(ctx, []store.Bucket{{Key: "letsencrypt||certificates-per-set|r0.example", Name: "certificates-per-set", N: 5, Period: 7 * 24 * time.Hour, FullAt: time.Now().AddDate(0, 0, 7)}})
+		})
 		f.now(certfleet.LaneBackfill, renewed...)
 		before := f.issued()
 		f.live(5 * time.Second)
