@@ -30,7 +30,7 @@ type App struct {
 	Config  *config.Config
 	DB      *store.DB
 	Keys    *keystore.Keystore
-	Keeper  certfleet.Keeper
+	Keeper  certfleet.Keeper // at the start; Reload replaces it in Keys
 	Issue   *issue.Room
 	Deliver *deliver.Room
 	Work    *work.Work
@@ -45,6 +45,7 @@ type App struct {
 	acmeLog *slog.Logger
 
 	readOnly bool
+	ownKey   bool // the sealing key is the one that the configuration names
 	started  time.Time
 
 	mu        sync.Mutex
@@ -87,6 +88,7 @@ func (a *App) openStore(ctx context.Context, o Options) error {
 		if a.Keeper, err = OpenKeeper(a.Config); err != nil {
 			return err
 		}
+		a.ownKey = true
 	}
 	where, err := a.Config.ResolveDatabase()
 	if err != nil {

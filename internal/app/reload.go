@@ -1,9 +1,11 @@
 package app
 
 import (
+	"context"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/dial"
@@ -18,17 +20,21 @@ type Reloaded struct {
 
 // reloadable are the settings that a running node takes over. Contact is only
 // for init.
-var reloadable = []string{"log", "solvers", "outbound", "trusted_proxies", "contact"}
+var reloadable = []string{"sealing_key", "log", "solvers", "outbound", "trusted_proxies", "contact"}
 
 // Reload reads the configuration again and takes over what can be taken over;
 // log levels are the caller's to set. When anything of it is wrong, all stays as
-// it was. It must not run twice at a time.
+// it was, but for a sealing key that opens everything. It must not run twice at a time.
 func (a *App) Reload() (*Reloaded, error) {
 	c, err := config.Load(a.Config.Path)
 	if err != nil {
 		return nil, err
 	}
 	guard, err := dial.NewGuard(c.Outbound.Allow.Strings())
+	if err != nil {
+		return nil, err
+	}
+	rekeyed, err := a.reopenKey(c)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +56,27 @@ func (a *App) Reload() (*Reloaded, error) {
 			out.Restart = append(out.Restart, name)
 		}
 	}
+	if rekeyed && !slices.Contains(out.Changed, "sealing_key") {
+		out.Changed = append(out.Changed, "sealing_key")
+	}
 	return out, nil
+}
+
+// reopenTime bounds the opening of every data key with a new sealing key.
+const reopenTime = 10 * time.Second
+
+// reopenKey takes the sealing key over that is there after a rekey.
+func (a *App) reopenKey(c *config.Config) (changed bool, err error) {
+	if !a.ownKey {
+		return false, nil
+	}
+	fresh, err := OpenKeeper(c)
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), reopenTime)
+	defer cancel()
+	return a.Keys.Replace(ctx, fresh)
 }
 
 // differences are the names of the settings in which two configurations differ.

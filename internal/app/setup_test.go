@@ -251,6 +251,31 @@ func TestReloadTakesOverWhatItCanAndNamesTheRest(t *testing.T) {
 	}
 }
 
+func TestReloadTakesTheKeyOfARekey(t *testing.T) {
+	c := manager(t)
+	sealed := seal(t, c, 2)
+	a := open(t, c)
+	if err := a.Keys.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.Rekey(t.Context(), c, "", func(int, int) {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Keys.Check(t.Context()); err == nil {
+		t.Fatal("the old key still opens everything")
+	}
+	got, err := a.Reload()
+	if err != nil || !slices.Equal(got.Changed, []string{"sealing_key"}) {
+		t.Fatalf("reload: %+v, %v", got, err)
+	}
+	if err := a.Keys.Check(t.Context()); err != nil {
+		t.Errorf("after the reload: %v", err)
+	}
+	if plain, err := a.Keys.Open(t.Context(), sealed[0], "row"); err != nil || string(plain) != "secret" {
+		t.Errorf("a sealed value does not open any more: %v", err)
+	}
+}
+
 func TestOfflineAnswersAndStreams(t *testing.T) {
 	a := open(t, manager(t))
 	h := &http.Client{Transport: a.Offline("user:me")}

@@ -115,9 +115,13 @@ func (p *program) rekeyCommand() *cobra.Command {
 		Use:   "rekey",
 		Short: "Change the sealing key",
 		Long: `Put everything under a new sealing key. Only the few data keys are wrapped anew,
-so it takes moments at any size, and a manager that runs goes on. A key in a file
-is replaced by a new one, and kept beside as NAME.ID.old; for one elsewhere, name
-the new one with --new and change sealing_key afterwards.
+so it takes moments at any size. A key in a file is replaced by a new one, and kept
+beside as NAME.ID.old; for one elsewhere, name the new one with --new and change
+sealing_key afterwards.
+
+A manager that runs goes on with what it has open, but is not ready until it takes
+the new key: bring the key to every node, and reload it there with SIGHUP. Restart
+instead where the key is in the environment or a systemd credential.
 
 When it is interrupted, run it again.`,
 		Example: "  certfleet rekey\n  certfleet rekey --new file:/etc/certfleet/sealing-2.key\n  certfleet rekey --new env:NEW_SEALING_KEY",
@@ -146,9 +150,10 @@ func (p *program) rekey(ctx context.Context, fresh string) error {
 	return p.answered(got, func() {
 		p.say("%d data keys are sealed under %s instead of %s", got.Rewrapped, got.To, got.From)
 		if got.Old == "" {
-			p.say("now set sealing_key to %s in %s, and restart the manager", got.Key, fmt.Sprint(c.Path))
+			p.say("now set sealing_key to %s in %s, and reload the manager (SIGHUP), or restart it if the key is in its environment", got.Key, fmt.Sprint(c.Path))
 			return
 		}
 		p.say("the new key is in %s, the old one in %s; back the new one up, and remove the old one when no backup needs it", got.Key, got.Old)
+		p.say("a manager that runs takes it with SIGHUP: systemctl reload certfleet")
 	})
 }

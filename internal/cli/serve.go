@@ -24,8 +24,9 @@ func (p *program) serveCommand() *cobra.Command {
 		Long: `Run the manager: the API, the answers to challenges, and the work.
 
 SIGTERM and SIGINT let the steps in flight finish; a second one ends it at once.
-SIGHUP reads the configuration again: log levels, solvers, trusted proxies and
-outbound networks are taken over, the rest is named as waiting for a restart.
+SIGHUP reads the configuration again: log levels, solvers, trusted proxies,
+outbound networks and the sealing key are taken over, the rest is named as waiting
+for a restart.
 When systemd started it, systemd is told when it is ready.
 
 With --read-only it only shows a copy of a database, such as a backup: nothing is

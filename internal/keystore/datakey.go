@@ -138,7 +138,7 @@ func unwrap(ctx context.Context, stored DataKey, keeper certfleet.Keeper) ([]byt
 	if stored.KeeperID != keeper.ID() {
 		return nil, &certfleet.Error{Kind: certfleet.Denied,
 			Msg:    fmt.Sprintf("data key %d is sealed under sealing key %s, but the sealing key here is %s", stored.ID, stored.KeeperID, keeper.ID()),
-			Advice: fmt.Sprintf("set sealing_key to the one whose id is %s instead of %s, or run certfleet rekey again if it was interrupted", stored.KeeperID, keeper.ID())}
+			Advice: fmt.Sprintf("set sealing_key to the one whose id is %s instead of %s; after certfleet rekey reload the manager (SIGHUP) or restart it, and run rekey again if it was interrupted", stored.KeeperID, keeper.ID())}
 	}
 	plain, err := keeper.Open(ctx, stored.Wrapped, wrapAAD)
 	if err != nil {

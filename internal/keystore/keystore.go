@@ -36,14 +36,14 @@ type DataKeys interface {
 
 // Keystore seals and opens. It is safe for concurrent use.
 type Keystore struct {
-	keeper certfleet.Keeper
-	data   DataKeys
+	data DataKeys
 
 	mu      sync.RWMutex // guards what follows
 	opened  map[int64]*dataKey
 	current *dataKey // seals; nil until the first use
 
-	loading sync.Mutex // held while the keeper or the store is asked; before mu
+	loading sync.Mutex       // held while the keeper or the store is asked; before mu
+	keeper  certfleet.Keeper // guarded by loading
 }
 
 // New makes a Keystore that opens data keys with keeper. It asks for nothing

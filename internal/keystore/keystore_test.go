@@ -272,6 +272,33 @@ func TestRewrapCanBeInterruptedAndRunAgain(t *testing.T) {
 	}
 }
 
+func TestReplaceTakesOnlyAKeyThatOpensEverything(t *testing.T) {
+	rows := &table{}
+	k := New(sealingKey("a"), rows)
+	sealed := seal(t, k, "x", "key:1")
+	if changed, err := k.Replace(t.Context(), sealingKey("b")); changed || certfleet.KindOf(err) != certfleet.Denied {
+		t.Fatalf("before the rekey: %v, %v", changed, err)
+	}
+	if err := k.Check(t.Context()); err != nil {
+		t.Fatalf("the key in use is gone: %v", err)
+	}
+	dk, err := Rewrap(t.Context(), rows.rows[0], sealingKey("a"), sealingKey("b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows.rows[0] = dk
+	if err := k.Check(t.Context()); !strings.Contains(certfleet.AdviceOf(err), "SIGHUP") {
+		t.Errorf("after the rekey: %v, advice %q", err, certfleet.AdviceOf(err))
+	}
+	if changed, err := k.Replace(t.Context(), sealingKey("b")); !changed || err != nil {
+		t.Fatalf("after the rekey: %v, %v", changed, err)
+	}
+	if err := k.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	wantOpen(t, k, sealed, "key:1", "x")
+}
+
 func TestMakeKeyMakesEachType(t *testing.T) {
 	k := New(sealingKey("a"), &table{})
 	for _, want := range []certfleet.KeyType{certfleet.P256, certfleet.P384, certfleet.RSA2048} {
