@@ -38,9 +38,9 @@ import (
 // Config names the program.
 type Config struct {
 	// Command is the program and its arguments, as a list without a shell.
-	Command []string `json:"command"`
+	Command []string `json:"command" doc:"The program and its arguments, as a list without a shell."`
 	// Timeout ends the program and everything it started; zero means 60s.
-	Timeout certfleet.Duration `json:"timeout,omitempty"`
+	Timeout certfleet.Duration `json:"timeout,omitempty" doc:"When the program and everything it started is ended; zero means 60s."`
 }
 
 // Target hands bundles to one program.

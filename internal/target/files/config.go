@@ -31,7 +31,7 @@ const (
 // written as %XX.
 type Config struct {
 	// Dir is the folder, an absolute path. It is made if it is not there.
-	Dir string `json:"dir"`
+	Dir string `json:"dir" doc:"The folder, an absolute path; it is made if it is not there."`
 	// Layout of the folder:
 	//
 	// certbot: live/NAME/{cert,chain,fullchain,privkey}.pem, where live/NAME is
@@ -44,34 +44,34 @@ type Config struct {
 	// where FACTORY/NAME is one symbolic link, swapped as a whole.
 	//
 	// Empty means certbot.
-	Layout Layout `json:"layout,omitempty"`
+	Layout Layout `json:"layout,omitempty" doc:"How the files lie in the folder: certbot, haproxy or peter_sslers; empty means certbot."`
 	// Factory is the folder of layout peter_sslers; empty means global.
-	Factory string `json:"factory,omitempty"`
+	Factory string `json:"factory,omitempty" doc:"The folder of layout peter_sslers; empty means global."`
 	// Links are more names of a certificate in the folder, by label: symbolic
 	// links to its NAME. Layout haproxy has none, it would serve them twice.
-	Links map[string][]string `json:"links,omitempty"`
+	Links map[string][]string `json:"links,omitempty" doc:"More names of a certificate in the folder, by its label; layout haproxy has none."`
 	// Owner of files and folders, a user's name or number; empty means whoever
 	// runs certfleet. Only root may give files away.
-	Owner string `json:"owner,omitempty"`
+	Owner string `json:"owner,omitempty" doc:"The owner of files and folders, a name or number; empty means whoever runs certfleet."`
 	// Group of files and folders, a name or number; empty means the owner's own.
-	Group string `json:"group,omitempty"`
+	Group string `json:"group,omitempty" doc:"The group of files and folders, a name or number; empty means the owner's own."`
 	// Mode of files that hold a key, octal; empty means 0600. Certificates
 	// alone are 0644.
-	Mode string `json:"mode,omitempty"`
+	Mode string `json:"mode,omitempty" doc:"The mode of files that hold a key, octal; empty means 0600."`
 	// DirMode is the mode of folders that are made, octal; empty means 0700.
-	DirMode string `json:"dir_mode,omitempty"`
+	DirMode string `json:"dir_mode,omitempty" doc:"The mode of folders that are made, octal; empty means 0700."`
 	// Keep is how many generations stay on disk; zero means 3, the least is 2.
-	Keep int `json:"keep,omitempty"`
+	Keep int `json:"keep,omitempty" doc:"How many generations stay on disk; zero means 3, the least is 2."`
 	// Command runs after a change, as a list without a shell: once for all that
 	// changed together. CERTFLEET_LINEAGE holds the paths, one a line, and
 	// CERTFLEET_DOMAINS the names with spaces between. When one certificate
 	// changed, RENEWED_LINEAGE and RENEWED_DOMAINS say the same as certbot does.
 	// A command that failed runs again with the next try.
-	Command []string `json:"command,omitempty"`
+	Command []string `json:"command,omitempty" doc:"The program to run after a change and its arguments, without a shell."`
 	// CommandEach runs Command once for each certificate that changed.
-	CommandEach bool `json:"command_each,omitempty"`
+	CommandEach bool `json:"command_each,omitempty" doc:"Run command once for each certificate that changed."`
 	// Timeout ends Command and everything it started; zero means 30s.
-	Timeout certfleet.Duration `json:"timeout,omitempty"`
+	Timeout certfleet.Duration `json:"timeout,omitempty" doc:"When command and everything it started is ended; zero means 30s."`
 }
 
 // The defaults that Config names.

@@ -20,41 +20,41 @@ type Config struct {
 	// rediss:// for TLS, unix:///path/to/socket?db=9. With a password in it,
 	// better a reference: file:/path or env:NAME. Empty means
 	// redis://127.0.0.1:6379/9; a URL without a database means database 9.
-	URL string `json:"url,omitempty"`
+	URL string `json:"url,omitempty" doc:"The URL of the server, or file:PATH or env:NAME of it; empty means redis://127.0.0.1:6379/9."`
 	// Password of the server, as file:/path or env:NAME; it wins over the URL's.
-	Password string `json:"password,omitempty"`
+	Password string `json:"password,omitempty" doc:"Where the server's password is, file:PATH or env:NAME; it wins over the URL's."`
 	// CA is a PEM file to trust for TLS; empty means the system's.
-	CA string `json:"ca,omitempty"`
+	CA string `json:"ca,omitempty" doc:"A PEM file to trust for TLS; empty means the system's."`
 	// Addrs are more addresses (host:port) beside the URL's: of the cluster, or
 	// of the sentinels when Master is set.
-	Addrs []string `json:"addrs,omitempty"`
+	Addrs []string `json:"addrs,omitempty" doc:"More addresses (host:port) beside the URL's, of the cluster or of the sentinels."`
 	// Master is the name that the sentinels at the URL's address know the server by.
-	Master string `json:"master,omitempty"`
+	Master string `json:"master,omitempty" doc:"The name that the sentinels know the server by."`
 	// SentinelPassword as file:/path or env:NAME.
-	SentinelPassword string `json:"sentinel_password,omitempty"`
+	SentinelPassword string `json:"sentinel_password,omitempty" doc:"Where the sentinels' password is, file:PATH or env:NAME."`
 	// Cluster says that this is a Redis Cluster; it has no databases.
-	Cluster bool `json:"cluster,omitempty"`
+	Cluster bool `json:"cluster,omitempty" doc:"This is a Redis Cluster; it has no databases."`
 	// Layout is 1 or 2 as peter_sslers wrote them, or 3; zero means 3.
-	Layout int `json:"layout,omitempty"`
+	Layout int `json:"layout,omitempty" doc:"1 or 2 as peter_sslers wrote them, or 3; zero means 3."`
 	// Prefix stands before every key; the edges must be given the same.
-	Prefix string `json:"prefix,omitempty"`
+	Prefix string `json:"prefix,omitempty" doc:"What stands before every key; the edges must be given the same."`
 	// RSABeside keeps an RSA pair beside an ECDSA pair of the same name instead
 	// of letting the newer of both win. Layout 3 only.
-	RSABeside bool `json:"rsa_beside,omitempty"`
+	RSABeside bool `json:"rsa_beside,omitempty" doc:"Keep an RSA pair beside an ECDSA pair of the same name; layout 3 only."`
 	// SealKey is a file with 32 bytes (raw, hex or base64), as file:/path or
 	// env:NAME, under which keys are sealed; the edges hold the same file. Empty
 	// writes clear keys. Layout 3 only.
-	SealKey string `json:"seal_key,omitempty"`
+	SealKey string `json:"seal_key,omitempty" doc:"Where the 32 bytes are that keys are sealed under, file:PATH or env:NAME; empty writes clear keys; layout 3 only."`
 	// TTL is how long entries live: "not_after" until the certificate expires,
 	// "none" for ever, or a duration such as 30d after each write. Empty means
 	// not_after for layout 3 and none for the others.
-	TTL string `json:"ttl,omitempty"`
+	TTL string `json:"ttl,omitempty" doc:"How long entries live: not_after, none, or a duration such as 30d; empty means not_after for layout 3, else none."`
 	// Timeouts of layout 1 by kind in seconds, where zero means TTL.
-	Timeouts Timeouts `json:"timeouts,omitzero"`
+	Timeouts Timeouts `json:"timeouts,omitzero" doc:"Lifetimes of layout 1 by kind in seconds, where zero means ttl."`
 	// Timeout of one exchange with Redis; zero means 5s.
-	Timeout certfleet.Duration `json:"timeout,omitempty"`
+	Timeout certfleet.Duration `json:"timeout,omitempty" doc:"The bound of one exchange with Redis; zero means 5s."`
 	// Edges are told over HTTP what changed, after it was written.
-	Edges []Edge `json:"edges,omitempty"`
+	Edges []Edge `json:"edges,omitempty" doc:"The nginx servers that are told over HTTP what changed."`
 }
 
 // Timeouts are lifetimes in seconds, as peter_sslers' redis.timeout.* options name them.

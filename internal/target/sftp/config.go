@@ -39,36 +39,36 @@ const (
 // Config says where, as whom, and what is pushed.
 type Config struct {
 	// Host is a host name or address.
-	Host string `json:"host"`
+	Host string `json:"host" doc:"A host name or address."`
 	// Port; zero means 22.
-	Port int `json:"port,omitempty"`
+	Port int `json:"port,omitempty" doc:"The port; zero means 22."`
 	// User to log in as; empty means certfleet.
-	User string `json:"user,omitempty"`
+	User string `json:"user,omitempty" doc:"The user to log in as; empty means certfleet."`
 	// Key refers to the private key in OpenSSH or PEM form: file:PATH or env:NAME.
-	Key string `json:"key"`
+	Key string `json:"key" doc:"Where the private key to log in with is, file:PATH or env:NAME."`
 	// Passphrase refers to the key's passphrase, if it has one.
-	Passphrase string `json:"passphrase,omitempty"`
+	Passphrase string `json:"passphrase,omitempty" doc:"Where the key's passphrase is, file:PATH or env:NAME, if it has one."`
 	// HostKeys are the keys that the host may show: lines of known_hosts (the host
 	// in them is not looked at) or of a .pub file, or SHA256:... fingerprints.
 	// A host that shows another key gets nothing.
-	HostKeys []string `json:"host_keys"`
+	HostKeys []string `json:"host_keys" doc:"The keys that the host may show: lines of known_hosts or of a .pub file, or SHA256:... fingerprints."`
 	// Path of the remote folder; empty means the folder after login. A lineage is
 	// PATH/NAME, where NAME is the certificate's label with "*." as "_." and other
 	// unusual characters as %XX.
-	Path string `json:"path,omitempty"`
+	Path string `json:"path,omitempty" doc:"The remote folder; empty means the folder after login."`
 	// Peer is openssh, agent or certdeploy; empty or auto means whatever the host
 	// introduces itself as. Say agent also when an agent's one-shot sync reads what
 	// an OpenSSH server wrote.
-	Peer Peer `json:"peer,omitempty"`
+	Peer Peer `json:"peer,omitempty" doc:"openssh, agent or certdeploy; empty or auto means whatever the host introduces itself as."`
 	// NeedsChain pushes chain.pem too; empty means false.
-	NeedsChain bool `json:"needs_chain,omitempty"`
+	NeedsChain bool `json:"needs_chain,omitempty" doc:"Push chain.pem too; empty means false."`
 	// NeedsFullchain pushes fullchain.pem; empty means true.
-	NeedsFullchain *bool `json:"needs_fullchain,omitempty"`
+	NeedsFullchain *bool `json:"needs_fullchain,omitempty" doc:"Push fullchain.pem; empty means true."`
 	// NeedsPrivkey pushes privkey.pem; empty means true.
-	NeedsPrivkey *bool `json:"needs_privkey,omitempty"`
+	NeedsPrivkey *bool `json:"needs_privkey,omitempty" doc:"Push privkey.pem; empty means true."`
 	// Timeout ends a connection on which nothing moves, also before it is
 	// established; zero means 60s.
-	Timeout certfleet.Duration `json:"timeout,omitempty"`
+	Timeout certfleet.Duration `json:"timeout,omitempty" doc:"When a connection on which nothing moves is ended; zero means 60s."`
 }
 
 // The bounds of one delivery, beside Config.Timeout.
