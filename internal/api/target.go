@@ -64,6 +64,7 @@ type Delivery struct {
 	TargetID      int64     `json:"target_id"`
 	Target        string    `json:"target" doc:"The target's label."`
 	CertificateID int64     `json:"certificate_id"`
+	Certificate   string    `json:"certificate,omitempty" doc:"The certificate's label; in lists of deliveries and on one alone."`
 	State         string    `json:"state" enum:"due,sent,applied,served,failed,superseded" doc:"served means that a handshake showed it."`
 	Attempts      int       `json:"attempts"`
 	Problem       string    `json:"problem,omitempty"`

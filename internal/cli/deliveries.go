@@ -3,13 +3,18 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/certfleet/certfleet/client"
 )
 
+// deliveryHeader is for the deliveries of one certificate; a list of all names
+// the certificate too, in column certificateColumn.
 var deliveryHeader = []string{"ID", "STATE", "TARGET", "VERSION", "SEEN SERVED", "NEXT LOOK", "PROBLEM"}
+
+const certificateColumn = 2
 
 func (p *program) deliveryRow(d client.Delivery) []string {
 	next := "-"
@@ -57,7 +62,9 @@ func (p *program) listDeliveries(ctx context.Context, q client.DeliveryQuery, li
 	if err != nil {
 		return err
 	}
-	return list(p, c.Deliveries(ctx, q), limit, deliveryHeader, p.deliveryRow)
+	return list(p, c.Deliveries(ctx, q), limit, slices.Insert(slices.Clone(deliveryHeader), certificateColumn, "CERTIFICATE"), func(d client.Delivery) []string {
+		return slices.Insert(p.deliveryRow(d), certificateColumn, dash(d.Certificate))
+	})
 }
 
 func (p *program) showDelivery(ctx context.Context, word string) error {
@@ -74,7 +81,7 @@ func (p *program) showDelivery(ctx context.Context, word string) error {
 		return err
 	}
 	return p.answered(d, func() {
-		p.fields().add("delivery", fmt.Sprint(d.ID)).add("state", d.State).add("version", fmt.Sprint(d.VersionID)).add("target", d.Target).
+		p.fields().add("delivery", fmt.Sprint(d.ID)).add("state", d.State).add("certificate", d.Certificate).add("version", fmt.Sprint(d.VersionID)).add("target", d.Target).
 			add("problem", d.Problem).add("advice", d.Advice).add("handed over", p.when(d.SentAt)).add("applied", p.when(d.AppliedAt)).
 			add("seen served", p.when(d.ServedAt)).add("next look", p.when(d.DueAt)).add("tries", fmt.Sprint(d.Attempts)).flush()
 		if len(d.Sightings) > 0 {

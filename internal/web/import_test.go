@@ -47,7 +47,7 @@ func TestAnImportIsHeldAndPausedUntilItIsResumed(t *testing.T) {
 	if c.Label != "shop.example.com" || c.State != "paused" || !c.DueAt.IsZero() || c.VersionID != got.Version.ID || got.Version.Origin != "imported" || got.Version.KeyID == 0 {
 		t.Errorf("imported %s", r.body)
 	}
-	if body := k.ok("GET", "/v1/deliveries", "").body; !strings.Contains(body, `"state":"due"`) {
+	if body := k.ok("GET", "/v1/deliveries", "").body; !strings.Contains(body, `"state":"due"`) || !strings.Contains(body, `"certificate":"`) {
 		t.Errorf("it is not delivered: %s", body)
 	}
 	k.ok("POST", "/v1/import", body(t, api.Import{ChainPEM: chain, KeyPEM: key})).into(t, &got)

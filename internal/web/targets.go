@@ -136,7 +136,25 @@ func (s *server) listDeliveries(ctx context.Context, q *api.DeliveryQuery) (*pag
 	if err != nil {
 		return nil, err
 	}
-	return paged(ctx, rows, next, api.OfDelivery), nil
+	out := paged(ctx, rows, next, api.OfDelivery)
+	return out, s.nameCertificates(ctx, out.Body.Items)
+}
+
+// nameCertificates fills in the labels of the deliveries' certificates.
+func (s *server) nameCertificates(ctx context.Context, list []api.Delivery) error {
+	labels := map[int64]string{}
+	for i := range list {
+		id := list[i].CertificateID
+		if _, known := labels[id]; !known {
+			c, err := s.DB.Certificate(ctx, id)
+			if err != nil {
+				return err
+			}
+			labels[id] = c.Label
+		}
+		list[i].Certificate = labels[id]
+	}
+	return nil
 }
 
 func (s *server) getDelivery(ctx context.Context, in *byNumber) (*out[api.DeliveryStory], error) {
@@ -156,5 +174,9 @@ func (s *server) getDelivery(ctx context.Context, in *byNumber) (*out[api.Delive
 	if err != nil {
 		return nil, err
 	}
-	return answer(api.DeliveryStory{Delivery: api.OfDelivery(d), Sightings: api.All(sights, api.OfSighting)}), nil
+	one := []api.Delivery{api.OfDelivery(d)}
+	if err := s.nameCertificates(ctx, one); err != nil {
+		return nil, err
+	}
+	return answer(api.DeliveryStory{Delivery: one[0], Sightings: api.All(sights, api.OfSighting)}), nil
 }
