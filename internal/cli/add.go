@@ -22,7 +22,7 @@ or IP addresses. From now on it is kept valid, and brought to its targets.
 
 Asking again for the same is harmless.`,
 		Example: `  certfleet add shop.example www.shop.example
-  certfleet add '*.apps.example' --solver office --target edges --wait
+  certfleet add '*.apps.example' --challenge dns-01 --solver office --target edges --wait
   certfleet add blog.example --policy short-lived --label tenant=acme
   certfleet add 192.0.2.10 --policy short-lived --offline`,
 		Args: args(1, -1, "the names of the certificate"),
@@ -44,7 +44,7 @@ Asking again for the same is harmless.`,
 	f.StringSliceVar(&n.Targets, "target", nil, "bring it to the target with this `LABEL`; may be given several times")
 	f.StringArrayVar(&labels, "label", nil, "your own `KEY=VALUE`; may be given several times")
 	f.StringVar(&n.Challenge, "challenge", "", "prove the names by `TYPE`: http-01, dns-01 or tls-alpn-01 (default as the policy says)")
-	f.StringVar(&n.Solver, "solver", "", "the `LABEL` of the solver for dns-01")
+	f.StringVar(&n.Solver, "solver", "", "the `LABEL` of the solver, with --challenge dns-01")
 	f.StringVar(&n.Lane, "lane", "", "how urgent it is: emergency, waiting, new or backfill")
 	f.BoolVar(&n.Paused, "paused", false, "only note it; nothing is ordered until it is resumed")
 	f.BoolVar(&n.Manual, "manual", false, "open an order that advances by request only, see certfleet orders step")

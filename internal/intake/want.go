@@ -3,6 +3,7 @@ package intake
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -33,6 +34,9 @@ func wanted(n api.NewCertificate) (*want, error) {
 	}
 	if w.lane, err = laneOf(n.Lane); err != nil {
 		return nil, err
+	}
+	if n.Solver != "" && n.Challenge != string(certfleet.DNS01) {
+		return nil, invalid("give --challenge dns-01 with --solver (in the API and files challenge: dns-01), or leave the solver out", fmt.Sprintf("solver %q is for challenge dns-01 only", n.Solver))
 	}
 	if n.Challenge != "" {
 		typ, err := certfleet.ParseChallengeType(n.Challenge)
