@@ -41,9 +41,30 @@ func (c *Client) RevokeToken(ctx context.Context, label string) (*Token, error) 
 	return do[Token](ctx, c, "DELETE", at("/v1/tokens", label), nil, nil)
 }
 
-// Limits are the requests that were made to CAs, and what they told us to wait for.
+// Limits are what CAs allow and what is left of it, what they told us to wait
+// for, and the requests that were made.
 func (c *Client) Limits(ctx context.Context, q LimitsQuery) (*Limits, error) {
 	return do[Limits](ctx, c, "GET", "/v1/limits", q, nil)
+}
+
+// ClearLimit forgets what was counted and learned under a key, for a person who
+// knows better.
+func (c *Client) ClearLimit(ctx context.Context, key string) error {
+	_, err := do[Done](ctx, c, "POST", "/v1/limits/clear", nil, ClearLimit{Key: key})
+	return err
+}
+
+// SetOverride notes what a CA granted; it takes the place of the one for the same
+// account, domain and limit.
+func (c *Client) SetOverride(ctx context.Context, o LimitOverride) error {
+	_, err := do[Done](ctx, c, "PUT", "/v1/limits/override", nil, o)
+	return err
+}
+
+// RemoveOverride lets the published limit hold again.
+func (c *Client) RemoveOverride(ctx context.Context, q OverrideQuery) error {
+	_, err := do[Done](ctx, c, "DELETE", "/v1/limits/override", q, nil)
+	return err
 }
 
 // Jobs is what is worked on and what is due.

@@ -102,8 +102,20 @@ type (
 	Directory = api.Directory
 	// LimitsQuery says since when requests are counted.
 	LimitsQuery = api.LimitsQuery
-	// Limits are the requests that were made to CAs, and what they told us to wait for.
+	// Limits are what CAs allow and what is left of it, what they told us to wait
+	// for, and the requests that were made.
 	Limits = api.Limits
+	// LimitBucket is what is left of one limit of a CA, by our own count.
+	LimitBucket = api.LimitBucket
+	// LimitOverride is what a CA granted beyond what it publishes, or what an
+	// operator knows of a CA that publishes nothing.
+	LimitOverride = api.LimitOverride
+	// OverrideQuery names one override.
+	OverrideQuery = api.OverrideQuery
+	// ClearLimit forgets what was counted and learned of one limit.
+	ClearLimit = api.ClearLimit
+	// Done says that something was done that has nothing to tell.
+	Done = api.Done
 	// RequestCount is how many requests of a kind got a status on a day.
 	RequestCount = api.RequestCount
 	// Pause is something a CA told us to wait for.

@@ -2,35 +2,6 @@ package api
 
 import "time"
 
-// LimitsQuery says since when requests are counted.
-type LimitsQuery struct {
-	Since string `query:"since" doc:"How far back, such as 7d; empty means 7d."`
-}
-
-// Limits are the requests that were made to CAs, and what they told us to wait for.
-type Limits struct {
-	Requests []RequestCount `json:"requests" nullable:"false"`
-	Pauses   []Pause        `json:"pauses" nullable:"false"`
-}
-
-// RequestCount is how many requests of a kind got a status on a day.
-type RequestCount struct {
-	Day       string `json:"day" doc:"YYYY-MM-DD, UTC."`
-	Authority string `json:"authority"`
-	Account   string `json:"account,omitempty"`
-	Kind      string `json:"kind"`
-	Status    int    `json:"status"`
-	N         int64  `json:"n"`
-}
-
-// Pause is something a CA told us to wait for.
-type Pause struct {
-	Key    string    `json:"key" doc:"What waits, such as account:3:new-order."`
-	Until  time.Time `json:"until"`
-	Reason string    `json:"reason"`
-	At     time.Time `json:"at"`
-}
-
 // Jobs is what is worked on and what is due.
 type Jobs struct {
 	Running []RunningJob  `json:"running" doc:"By the node that answers." nullable:"false"`

@@ -93,13 +93,7 @@ func (r *Room) asking(ctx context.Context, o *certfleet.Order, cert *certfleet.C
 	return a, nil
 }
 
-// accountOf is what an account's buckets are kept under: its URL, once it has one.
-func accountOf(a *certfleet.Account) string {
-	if a.URL == "" {
-		return fmt.Sprintf("account:%d", a.ID)
-	}
-	return a.URL
-}
+func accountOf(a *certfleet.Account) string { return plan.AccountName(a.URL, a.ID) }
 
 // entry is an order's line in the ledger, as it is opened or changed in one
 // transaction.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -100,6 +101,15 @@ func ParseKey(s string) (Key, bool) {
 		return Key{}, false
 	}
 	return Key{p[0], p[1], LimitName(p[2]), p[3]}, true
+}
+
+// AccountName is what an account's buckets are kept under: its URL, or until it
+// has one its number.
+func AccountName(url string, id int64) string {
+	if url == "" {
+		return "account:" + strconv.FormatInt(id, 10)
+	}
+	return url
 }
 
 // When says what a limit counts.

@@ -31,6 +31,8 @@ type numbers struct {
 	at       time.Time
 	gauges   *store.Gauges
 	pauses   []store.PauseRow
+	limits   []limitLeft
+	waiting  map[string]int64
 	requests []store.ExchangeCount
 	err      error
 }
@@ -63,6 +65,9 @@ var (
 	mRequests     = desc("ca_requests", "Requests to CAs today (UTC), by authority id, kind and status.", "authority_id", "kind", "status")
 	mPauses       = desc("ca_pauses", "Things that a CA told us to wait for.")
 	mPauseLongest = desc("ca_pause_longest_seconds", "How long the longest of them still lasts.")
+	mLimitLeft    = desc("ca_limit_left", "New orders that an account may place now, by authority id and account id.", "authority_id", "account_id", "limit")
+	mLimitMost    = desc("ca_limit_most", "New orders that an account may place at once.", "authority_id", "account_id", "limit")
+	mWaiting      = desc("certificates_waiting", "Certificates that wait for a limit, by limit.", "limit")
 	mRunning      = desc("jobs_running", "Work that this node does now, by kind.", "kind")
 )
 
@@ -138,6 +143,13 @@ func (n numbers) tellCAs(gauge gaugeFunc) {
 	for _, p := range n.pauses {
 		longest = max(longest, p.Until.Sub(n.at).Seconds())
 	}
+	for _, l := range n.limits {
+		gauge(mLimitLeft, float64(l.left), l.authority, l.account, l.limit)
+		gauge(mLimitMost, float64(l.most), l.authority, l.account, l.limit)
+	}
+	for limit, v := range n.waiting {
+		gauge(mWaiting, float64(v), word(limit))
+	}
 	gauge(mPauses, float64(len(n.pauses)))
 	gauge(mPauseLongest, longest)
 }
@@ -168,6 +180,9 @@ func (c *fleetCollector) numbers() numbers {
 	n := numbers{at: now}
 	if n.gauges, n.err = c.s.DB.Gauges(ctx, now); n.err == nil {
 		n.pauses, n.err = c.s.DB.Pauses(ctx, now)
+	}
+	if n.err == nil {
+		n.limits, n.waiting, n.err = c.s.limitsLeft(ctx, now)
 	}
 	if n.err == nil {
 		n.requests, n.err = c.s.DB.ExchangeCounts(ctx, now)

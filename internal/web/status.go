@@ -14,7 +14,7 @@ import (
 func (s *server) statusRoutes() {
 	const tag = "status"
 	on(s, "GET", "/v1/overview", route{certfleet.ScopeRead, "get-overview", tag, "The fleet in numbers", ""}, s.overview)
-	on(s, "GET", "/v1/limits", route{certfleet.ScopeRead, "get-limits", tag, "Requests that were made to CAs, and what they told us to wait for", ""}, s.limits)
+	s.limitRoutes(tag)
 	on(s, "GET", "/v1/jobs", route{certfleet.ScopeRead, "get-jobs", tag, "What is worked on and what is due", ""}, s.jobs)
 	on(s, "POST", "/v1/sweep", route{certfleet.ScopeIssue, "sweep", tag, "Run one round of one kind of work", "With dry_run it says what would be done."}, s.sweep)
 	on(s, "GET", "/v1/version", route{certfleet.ScopeRead, "get-release", tag, "The program that answers", ""}, func(context.Context, *none) (*out[api.Release], error) {
@@ -49,34 +49,6 @@ func byWord(list []store.Count, word func(string) string) map[string]int64 {
 		out[word(c.Word)] += c.N
 	}
 	return out
-}
-
-func (s *server) limits(ctx context.Context, q *api.LimitsQuery) (*out[api.Limits], error) {
-	now := time.Now()
-	back, err := duration(cmp.Or(q.Since, "7d"))
-	if err != nil {
-		return nil, err
-	}
-	counts, err := s.DB.ExchangeCounts(ctx, now.Add(-back))
-	if err != nil {
-		return nil, err
-	}
-	pauses, err := s.DB.Pauses(ctx, now)
-	if err != nil {
-		return nil, err
-	}
-	authorities, accounts, err := s.callNames(ctx)
-	if err != nil {
-		return nil, err
-	}
-	res := api.Limits{Requests: []api.RequestCount{}, Pauses: api.All(pauses, ofPause)}
-	for _, c := range counts {
-		if _, ours := authorities[c.AuthorityID]; !ours {
-			continue
-		}
-		res.Requests = append(res.Requests, api.RequestCount{Day: c.Day, Authority: authorities[c.AuthorityID], Account: accounts[c.AccountID], Kind: c.Kind, Status: c.Status, N: c.N})
-	}
-	return answer(res), nil
 }
 
 // callNames are the labels of the tenant's authorities and accounts by id.

@@ -224,12 +224,6 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d seconds", max(0, d/time.Second))
 }
 
-// concerns reports whether a pause holds back an order: its keys are those of
-// the authority or of the account.
-func concerns(key string, o *certfleet.Order) bool {
-	return key == fmt.Sprintf("authority:%d", o.AuthorityID) || strings.HasPrefix(key, fmt.Sprintf("account:%d:", o.AccountID))
-}
-
 func ofPause(p *store.PauseRow) api.Pause {
 	return api.Pause{Key: p.Key, Until: p.Until, Reason: p.Reason, At: p.At}
 }

@@ -188,9 +188,13 @@ func (s *server) waiting(ctx context.Context, st *story) error {
 	if st.order == nil || !st.order.Live() {
 		return nil
 	}
+	l, err := s.ledger(ctx, st.now)
+	if err != nil {
+		return err
+	}
 	rows, err := s.DB.Pauses(ctx, st.now)
 	for _, p := range rows {
-		if concerns(p.Key, st.order) {
+		if l.concerns(&p, st.order) {
 			st.pauses = append(st.pauses, p)
 			st.w.Pauses = append(st.w.Pauses, ofPause(&p))
 		}

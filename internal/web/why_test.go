@@ -101,10 +101,10 @@ func TestWhyTellsWhatAnOrderWaitsFor(t *testing.T) {
 		if err := tx.AddOrder(ctx, o); err != nil {
 			return err
 		}
-		if err := tx.Pause(ctx, "account:9:new-order", tx.Now().Add(time.Hour), "somebody else's"); err != nil {
+		if err := tx.Pause(ctx, "test-ca|account:9|new-orders|", tx.Now().Add(time.Hour), "somebody else's"); err != nil {
 			return err
 		}
-		return tx.Pause(ctx, "account:1:new-order", tx.Now().Add(time.Hour), "too many new orders")
+		return tx.Pause(ctx, "test-ca|account:1|new-orders|", tx.Now().Add(time.Hour), "too many new orders")
 	})
 	w := k.why("a.example.com")
 	if w.Verdict != "waiting" || len(w.Pauses) != 1 || w.Order == nil {
