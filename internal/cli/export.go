@@ -24,7 +24,8 @@ func (p *program) exportCommand() *cobra.Command {
 		Use:   "export LABEL",
 		Short: "Write a certificate with its private key into a file",
 		Long: `Write the version in use, or another one, with its private key into a file of
-mode 0600. The token needs scope key, and the opening is put on record.
+mode 0600. The token needs the scopes read and key; with --offline on the manager's
+own host none is needed. The opening is put on record.
 
 Formats are pem, der, pkcs12, jks and zip; pkcs12 and jks need a password. For the
 public chain alone see certfleet versions chain.`,
@@ -63,7 +64,7 @@ func (p *program) export(ctx context.Context, label string, version int64, r cli
 	}
 	cert, err := c.Certificate(ctx, label)
 	if err != nil {
-		return p.similar(ctx, err, label, certificateLabels)
+		return p.exportDenied(p.similar(ctx, err, label, certificateLabels))
 	}
 	if version == 0 {
 		version = cert.VersionID
@@ -80,7 +81,7 @@ func (p *program) export(ctx context.Context, label string, version int64, r cli
 	}
 	got, err := c.ExportVersion(ctx, fmt.Sprint(version), r)
 	if err != nil {
-		return err
+		return p.exportDenied(err)
 	}
 	if to.path == "" {
 		to.path = filepath.Base(got.File)
@@ -89,6 +90,14 @@ func (p *program) export(ctx context.Context, label string, version int64, r cli
 		return err
 	}
 	return p.answered(map[string]any{"file": to.path, "certificate": cert.Label, "version_id": version, "format": r.Format}, func() { p.say("version %d of %s is in %s", version, cert.Label, to.path) })
+}
+
+// exportDenied names what lets an export pass when a token does not.
+func (p *program) exportDenied(err error) error {
+	if p.flags.offline || certfleet.KindOf(err) != certfleet.Denied {
+		return err
+	}
+	return &certfleet.Error{Kind: certfleet.Denied, Msg: err.Error(), Advice: "use a token with the scopes read and key, or add --offline on the manager's own host"}
 }
 
 func (p *program) password(ctx context.Context, ref string) (certfleet.Secret, error) {

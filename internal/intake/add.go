@@ -67,7 +67,7 @@ func taken(what, label string, fields []api.FieldChange) error {
 	for _, f := range fields {
 		names = append(names, f.Field)
 	}
-	return conflict("ask for an update to change it, or choose another label", fmt.Sprintf("%s %q exists, with other %s", what, label, join(names)))
+	return conflict("add --update to change it (in the API update: true), or choose another label", fmt.Sprintf("%s %q exists, with other %s", what, label, join(names)))
 }
 
 func (r Room) policyFor(ctx context.Context, tx *store.Tx, w *want) (*certfleet.Policy, error) {
