@@ -221,6 +221,9 @@ func span(d time.Duration) string {
 			return fmt.Sprintf("%d %s", d/u.unit, u.word)
 		}
 	}
+	if d/time.Second == 1 {
+		return "1 second"
+	}
 	return fmt.Sprintf("%d seconds", max(0, d/time.Second))
 }
 
