@@ -151,6 +151,16 @@ func allDigits(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }) < 0
 }
 
+// NamePart is part of a name as names are stored, for searching: lower case,
+// A-labels. What is no part of a name stays as it is.
+func NamePart(s string) string {
+	s = strings.ToLower(strings.TrimSpace(s))
+	if a, err := idna.ToASCII(s); err == nil {
+		return a
+	}
+	return s
+}
+
 // ParseNames parses each and refuses a name that stands twice.
 func ParseNames(in []string) ([]Name, error) {
 	names := make([]Name, 0, len(in))

@@ -112,11 +112,21 @@ func initConfig(s Setup, made func(Made)) (*config.Config, error) {
 	if err := os.MkdirAll(filepath.Dir(s.Path), 0o755); err != nil {
 		return nil, cannotMake("the folder of "+s.Path, err)
 	}
-	if err := writeNew(s.Path, text, 0o644); err != nil {
+	if err := writeNew(s.Path, text, configMode(text)); err != nil {
 		return nil, cannotMake(s.Path, err)
 	}
 	made(Made{"configuration", s.Path, false})
 	return config.Load(s.Path)
+}
+
+// configMode lets others read a configuration, unless the address of its
+// database holds a password.
+func configMode(text []byte) os.FileMode {
+	c, err := config.Parse(text, "")
+	if err != nil || c.Database.String() != string(c.Database) {
+		return 0o600
+	}
+	return 0o644
 }
 
 func cannotMake(what string, err error) error {

@@ -22,7 +22,8 @@ import (
 // Every plugin of the house, one line each.
 var (
 	solverTypes = map[string]func(config.Section, dial.Deps) (certfleet.Solver, error){
-		"dnsexec": plugin[certfleet.Solver](dnsexec.New),
+		"exec":    plugin[certfleet.Solver](dnsexec.New),
+		"dnsexec": plugin[certfleet.Solver](dnsexec.New), // the same, by its room's name
 		"rfc2136": plugin[certfleet.Solver](rfc2136.New),
 		"lego":    plugin[certfleet.Solver](lego.New),
 	}
@@ -59,8 +60,12 @@ func plugin[P, C, T any](construct func(C, dial.Deps) (T, error)) func(config.Se
 func build[P any](kinds map[string]func(config.Section, dial.Deps) (P, error), what string, s config.Section, d dial.Deps) (p P, err error) {
 	f, ok := kinds[s.Type]
 	if !ok {
-		return p, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("%s %q has unknown type %q", what, s.Label, s.Type),
-			Advice: "use one of " + strings.Join(slices.Sorted(maps.Keys(kinds)), ", ")}
+		known := slices.Collect(maps.Keys(kinds))
+		if what == "solver" {
+			known = append(known, "acmedns") // built apart: it keeps credentials in the store
+		}
+		slices.Sort(known)
+		return p, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("%s %q has unknown type %q", what, s.Label, s.Type), Advice: "use one of " + strings.Join(known, ", ")}
 	}
 	if p, err = f(s, d); err != nil {
 		return p, fmt.Errorf("%s %q: %w", what, s.Label, err)

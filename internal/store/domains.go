@@ -96,7 +96,7 @@ func (q Q) Domains(ctx context.Context, f DomainFilter) ([]certfleet.Domain, Cur
 // prefixRange are the bounds of all texts that begin with s: names have no
 // character above z.
 func prefixRange(s string) (lo, hi string) {
-	s = strings.TrimPrefix(strings.ToLower(strings.TrimSpace(s)), "*.")
+	s = strings.TrimPrefix(certfleet.NamePart(s), "*.")
 	return s, s + "{"
 }
 
