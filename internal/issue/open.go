@@ -52,7 +52,7 @@ func (r *Room) Open(ctx context.Context, id int64, now time.Time) error {
 		if err := tx.AddOrder(ctx, o); err != nil {
 			return err
 		}
-		return tx.Hold(ctx, o.ID, line.kept)
+		return line.hold(ctx, tx, o.ID)
 	})
 }
 

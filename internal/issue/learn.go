@@ -1,0 +1,47 @@
+package issue
+
+import (
+	"context"
+	"time"
+
+	"github.com/certfleet/certfleet/internal/acme"
+	"github.com/certfleet/certfleet/internal/plan"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// learn keeps what a CA's refusal teaches, over restarts, and says whether it
+// concerns names alone.
+func (r *Room) learn(ctx context.Context, j *job, p *acme.Problem) (names bool, err error) {
+	b, err := r.book(ctx, j.order.AuthorityID)
+	if err != nil {
+		return false, err
+	}
+	l := plan.Learn(plan.Refusal{Authority: b.name, Account: accountOf(j.acct), Names: j.order.Names, Detail: p.Detail, Help: p.Help, RetryAt: p.RetryAfter}, time.Now())
+	names = nameLimit(p) || l.Key.Subject != ""
+	if !names && j.order.URL != "" {
+		return false, nil // it is about something else than new orders
+	}
+	return names, r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return r.remember(ctx, tx, b, j, l, p.Error()) })
+}
+
+// remember keeps a lesson, and empties the bucket it is about until then.
+func (r *Room) remember(ctx context.Context, tx *store.Tx, b book, j *job, l plan.Lesson, words string) error {
+	key := l.Key.String()
+	if err := tx.Pause(ctx, key, l.Until, words); err != nil || l.Until.IsZero() {
+		return err
+	}
+	for _, t := range b.Touches(plan.Asking{Account: accountOf(j.acct), Names: j.order.Names}) {
+		if t.Key != l.Key {
+			continue
+		}
+		all, err := tx.LockBuckets(ctx, []string{key})
+		if err != nil {
+			return err
+		}
+		row := all[key]
+		row.Name, row.N, row.Period, row.Burst = string(t.Key.Limit), t.Limit.Count, t.Limit.Period, t.Limit.Burst
+		row.FullAt = plan.Empty(plan.Bucket{TAT: row.FullAt}, t.Limit, l.Until).TAT
+		return saveBuckets(ctx, tx, map[string]store.Bucket{key: row})
+	}
+	return nil
+}
