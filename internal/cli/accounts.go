@@ -123,7 +123,7 @@ func (p *program) newAccount() *cobra.Command {
 	var hmac string
 	cmd := &cobra.Command{
 		Use: "new", Short: "Make an account at a CA and register it", Long: "Make an account at a CA and register it. Its label is the authority's unless --as\nsays otherwise. Some CAs want an external account binding (EAB), which they hand\nout on their website.",
-		Example: "  certfleet accounts new --authority letsencrypt --contact tls@example.com --agree\n  certfleet accounts new --authority google --eab-kid abc123 --eab-hmac file:/root/eab.key --agree",
+		Example: "  certfleet accounts new --authority letsencrypt --contact tls@example.com --agree\n  certfleet accounts new --authority google --eab-kid abc123 --eab-hmac file:/etc/certfleet/eab.key --agree",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if hmac != "" {

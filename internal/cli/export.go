@@ -30,7 +30,7 @@ own host none is needed. The opening is put on record.
 Formats are pem, der, pkcs12, jks and zip; pkcs12 and jks need a password. For the
 public chain alone see certfleet versions chain.`,
 		Example: `  certfleet export shop.example --out shop.pem
-  certfleet export shop.example --format pkcs12 --password file:/root/p12.pass --out shop.p12`,
+  certfleet export shop.example --format pkcs12 --password file:/etc/certfleet/p12.pass --out shop.p12`,
 		Args: args(1, 1, "the label of a certificate"), ValidArgsFunction: p.certificateArg(1),
 		RunE: func(cmd *cobra.Command, labels []string) error {
 			return p.export(cmd.Context(), labels[0], version, r, target{out, force}, password)

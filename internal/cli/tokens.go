@@ -52,7 +52,7 @@ func (p *program) newToken() *cobra.Command {
 	var expires duration
 	cmd := &cobra.Command{
 		Use: "new LABEL", Short: "Make a token and print it, this once", Long: "Make a token and print it, alone on a line, this once: only its hash is kept. The\nlabel says who uses it, and stands on every event.",
-		Example: "  certfleet tokens new ci --scope issue --expires 90d\n  certfleet tokens new deploy --scope key --scope read > /root/deploy.token\n  certfleet tokens new admin2 --scope admin --offline   when no other token is left",
+		Example: "  certfleet tokens new ci --scope issue --expires 90d\n  certfleet tokens new deploy --scope key --scope read > /etc/certfleet/deploy.token\n  certfleet tokens new admin2 --scope admin --offline   when no other token is left",
 		Args:    args(1, 1, "a label"),
 		RunE: func(cmd *cobra.Command, words []string) (err error) {
 			n.Label, n.ExpiresIn = words[0], expires.String()
