@@ -122,12 +122,12 @@ func settle(c Config) (settled, error) {
 
 // checkNames refuses links and factories that are not plain file names.
 func (s *settled) checkNames() error {
-	if safe(s.Factory) != s.Factory {
+	if s.Factory != "" && !harmless(s.Factory) {
 		return invalid("use letters, digits, dots, hyphens and underscores", nil, "factory %q is not a plain folder name", s.Factory)
 	}
 	for label, links := range s.Links {
 		for _, l := range links {
-			if l == "" || safe(l) != l {
+			if !harmless(l) {
 				return invalid("use letters, digits, dots, hyphens and underscores", nil, "link %q of certificate %q is not a plain file name", l, label)
 			}
 		}

@@ -32,7 +32,7 @@ type held struct {
 
 // check opens a bundle and refuses one that would not work.
 func check(b certfleet.Bundle) (content, error) {
-	name, err := fileName(b.Certificate)
+	name, err := certfleet.LineageName(b.Certificate)
 	if err != nil {
 		return content{}, err
 	}

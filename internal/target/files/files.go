@@ -116,7 +116,7 @@ func (t *Target) deliver(ctx context.Context, r *room, b certfleet.Bundle) (cont
 // Holds answers the fingerprint of the pair that is on disk, empty when there
 // is none, and an error when key and chain there do not fit each other.
 func (t *Target) Holds(ctx context.Context, certificate string, _ certfleet.Receipt) (string, error) {
-	name, err := fileName(certificate)
+	name, err := certfleet.LineageName(certificate)
 	if err != nil {
 		return "", err
 	}
@@ -138,7 +138,7 @@ func (t *Target) Holds(ctx context.Context, certificate string, _ certfleet.Rece
 // Remove takes the certificate's files away. It runs no command: a server that
 // still names them would not start again.
 func (t *Target) Remove(ctx context.Context, certificate string, _ certfleet.Receipt) error {
-	name, err := fileName(certificate)
+	name, err := certfleet.LineageName(certificate)
 	if err != nil {
 		return err
 	}

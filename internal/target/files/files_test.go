@@ -32,7 +32,7 @@ func newTarget(t testing.TB, c Config) *Target {
 // served reads as a server does that was told the paths of the layout.
 func served(dir string, l Layout) targettest.Reader {
 	return func(certificate string) ([]byte, []byte, error) {
-		name, err := fileName(certificate)
+		name, err := certfleet.LineageName(certificate)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -308,14 +308,14 @@ func TestLabelsNeverLeaveTheFolderNorMeet(t *testing.T) {
 	labels := []string{"a", "A", "..", ".", ".hidden", "../a", "/etc/passwd", "a/b", "a%2Fb", "*.example.com", "_.example.com", "%5F.example.com", "*", "*.", "a b", "a\nb", "a\x00b", "ä", "2001:db8::1", "*.*.x", "_"}
 	seen := map[string]string{}
 	for _, l := range labels {
-		n, err := fileName(l)
+		n, err := certfleet.LineageName(l)
 		if err != nil || strings.ContainsAny(n, "/\x00\n ") || strings.HasPrefix(n, ".") || seen[n] != "" {
 			t.Errorf("label %q became %q (also of %q), %v", l, n, seen[n], err)
 		}
 		seen[n] = l
 	}
 	for _, l := range []string{"", strings.Repeat("x", 201), strings.Repeat("/", 100)} {
-		if _, err := fileName(l); certfleet.AdviceOf(err) == "" {
+		if _, err := certfleet.LineageName(l); certfleet.AdviceOf(err) == "" {
 			t.Errorf("a label of %d bytes: %v", len(l), err)
 		}
 	}
