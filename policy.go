@@ -70,7 +70,8 @@ type Policy struct {
 type PolicySpec struct {
 	// Authorities by label, the first is used first.
 	Authorities []string `json:"authorities,omitempty"`
-	// Profile is the CA's certificate profile, empty for the CA's default.
+	// Profile is the CA's certificate profile, empty for the CA's default and
+	// ProfileOfAccount for what the account says.
 	Profile string `json:"profile,omitempty"`
 	// KeyType of new keys, empty for p256.
 	KeyType KeyType `json:"key_type,omitempty"`
@@ -82,6 +83,9 @@ type PolicySpec struct {
 	ChainIssuer string `json:"chain_issuer,omitempty"`
 	// ReuseKey keeps the key of the version before.
 	ReuseKey bool `json:"reuse_key,omitempty"`
+	// KeyCycle says how long a key is kept and who shares it, empty for what
+	// ReuseKey says.
+	KeyCycle KeyCycle `json:"key_cycle,omitempty"`
 	// Validity asks for a lifetime by notAfter where the CA allows it.
 	Validity Duration `json:"validity,omitempty"`
 }

@@ -42,7 +42,7 @@ func OfDomain(d *certfleet.Domain) Domain {
 func OfPolicy(p *certfleet.Policy) Policy {
 	s := p.Spec
 	out := Policy{ID: p.ID, Label: p.Label, Labels: p.Labels, PolicySpec: PolicySpec{Authorities: s.Authorities, Profile: s.Profile, KeyType: string(s.KeyType),
-		Challenge: string(s.Challenge), Solver: s.Solver, ChainIssuer: s.ChainIssuer, ReuseKey: s.ReuseKey}}
+		Challenge: string(s.Challenge), Solver: s.Solver, ChainIssuer: s.ChainIssuer, ReuseKey: s.ReuseKey, KeyCycle: string(s.KeyCycle)}}
 	if s.Validity != 0 {
 		out.Validity = time.Duration(s.Validity).String()
 	}

@@ -11,12 +11,13 @@ type Policy struct {
 // PolicySpec is what a policy says. An empty field means the default.
 type PolicySpec struct {
 	Authorities []string `json:"authorities,omitempty" doc:"The labels of authorities; the first is used first."`
-	Profile     string   `json:"profile,omitempty" doc:"The CA's certificate profile; empty means the CA's default."`
+	Profile     string   `json:"profile,omitempty" doc:"The CA's certificate profile; empty means the CA's default, @ means the account's."`
 	KeyType     string   `json:"key_type,omitempty" doc:"p256, p384, rsa2048, rsa3072 or rsa4096; empty means p256."`
 	Challenge   string   `json:"challenge,omitempty" doc:"http-01, dns-01 or tls-alpn-01; empty means http-01, and dns-01 for wildcards."`
 	Solver      string   `json:"solver,omitempty" doc:"The label of the solver; empty means the only one there is."`
 	ChainIssuer string   `json:"chain_issuer,omitempty" doc:"Prefer the chain whose topmost issuer has this common name."`
 	ReuseKey    bool     `json:"reuse_key,omitempty" doc:"Keep the key of the version before."`
+	KeyCycle    string   `json:"key_cycle,omitempty" doc:"single_use, single_use__reuse_1_year, account_daily, account_weekly, global_daily, global_weekly, account_default or system_configuration_default; empty means what reuse_key says."`
 	Validity    string   `json:"validity,omitempty" doc:"Ask for this lifetime where the CA allows it, such as 36h or 7d."`
 }
 
@@ -30,6 +31,7 @@ type PolicyChange struct {
 	Solver      *string            `json:"solver,omitempty"`
 	ChainIssuer *string            `json:"chain_issuer,omitempty"`
 	ReuseKey    *bool              `json:"reuse_key,omitempty"`
+	KeyCycle    *string            `json:"key_cycle,omitempty"`
 	Validity    *string            `json:"validity,omitempty"`
 }
 

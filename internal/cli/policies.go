@@ -41,9 +41,12 @@ func orElse(s, otherwise string) string {
 
 func (p *program) sayPolicy(x *client.Policy) {
 	p.fields().add("policy", x.Label).add("authorities", strings.Join(x.Authorities, ", ")).add("profile", x.Profile).add("key type", orElse(x.KeyType, "p256")).
-		add("keeps its key", word(x.ReuseKey, "yes", "")).add("challenge", orElse(x.Challenge, "http-01, dns-01 for wildcards")).add("solver", x.Solver).
+		add("keeps its key", word(x.ReuseKey, "yes", "")).add("key cycle", x.KeyCycle).add("challenge", orElse(x.Challenge, "http-01, dns-01 for wildcards")).add("solver", x.Solver).
 		add("chain", x.ChainIssuer).add("lifetime", x.Validity).add("labels", labelText(x.Labels)).flush()
 }
+
+// keyCycles are the words for how long a key is kept and who shares it.
+var keyCycles = []string{"single_use", "single_use__reuse_1_year", "account_daily", "account_weekly", "global_daily", "global_weekly", "account_default", "system_configuration_default"}
 
 func (p *program) showPolicy() *cobra.Command {
 	return &cobra.Command{
@@ -75,12 +78,14 @@ func (p *program) setPolicy() *cobra.Command {
 	f.StringVar(&x.Profile, "profile", "", "the CA's certificate `PROFILE` (default the CA's own)")
 	f.StringVar(&x.KeyType, "key-type", "", "p256, p384, rsa2048, rsa3072 or rsa4096 (default p256)")
 	f.BoolVar(&x.ReuseKey, "reuse-key", false, "keep the key of the version before")
+	f.StringVar(&x.KeyCycle, "key-cycle", "", "how long a key is kept and who shares it, as a `CYCLE` (default single_use)")
 	f.StringVar(&x.Challenge, "challenge", "", "http-01, dns-01 or tls-alpn-01 (default http-01, dns-01 for wildcards)")
 	f.StringVar(&x.Solver, "solver", "", "the `LABEL` of the solver for dns-01")
 	f.StringVar(&x.ChainIssuer, "chain", "", "prefer the chain whose topmost issuer has this common `NAME`")
 	f.StringVar(&x.Validity, "lifetime", "", "ask for this lifetime where the CA allows it, such as 7d")
 	f.StringArrayVar(&labels, "label", nil, "your own `KEY=VALUE`; may be given several times")
 	flagWords(cmd, "key-type", "p256", "p384", "rsa2048", "rsa3072", "rsa4096")
+	flagWords(cmd, "key-cycle", keyCycles...)
 	flagWords(cmd, "challenge", "http-01", "dns-01", "tls-alpn-01")
 	cmd.RegisterFlagCompletionFunc("authority", p.offers(0, authorityLabels))
 	cmd.RunE = func(cmd *cobra.Command, words []string) (err error) {

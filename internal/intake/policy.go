@@ -36,6 +36,9 @@ func PolicyRow(p api.Policy) (*certfleet.Policy, error) {
 			return nil, err
 		}
 	}
+	if row.Spec.KeyCycle, err = certfleet.ParseKeyCycle(p.KeyCycle); err != nil {
+		return nil, err
+	}
 	if row.Spec.Challenge, err = certfleet.ParseChallengeType(p.Challenge); err != nil {
 		return nil, err
 	}

@@ -48,50 +48,6 @@ func (r *Room) finalize(ctx context.Context, j *job, ord acme.Order) (time.Durat
 	return wait, r.commit(ctx, j, nil)
 }
 
-// makeKey chooses the key of the order and commits it with the order.
-func (r *Room) makeKey(ctx context.Context, j *job) error {
-	prev := r.keyBefore(ctx, j)
-	if prev != nil && j.policy.Spec.ReuseKey && prev.CompromisedAt.IsZero() && prev.Custody == certfleet.CustodyCentral {
-		j.order.KeyID = prev.ID
-		return r.commit(ctx, j, nil)
-	}
-	typ := j.policy.Spec.KeyType
-	if typ == "" {
-		typ = certfleet.P256
-	}
-	key, err := r.Keys.SealKey(ctx, j.order.Tenant, "certificate", typ)
-	if err != nil {
-		return err
-	}
-	key.OrderID = j.order.ID
-	if prev != nil {
-		key.ReplacesKeyID = prev.ID
-	}
-	return r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.AddKey(ctx, key); err != nil {
-			return err
-		}
-		j.order.KeyID = key.ID
-		return nil
-	})
-}
-
-// keyBefore is the key of the version in use, if it is here.
-func (r *Room) keyBefore(ctx context.Context, j *job) *certfleet.Key {
-	if j.cert.VersionID == 0 {
-		return nil
-	}
-	v, err := r.DB.Version(ctx, j.cert.VersionID)
-	if err != nil || v.KeyID == 0 {
-		return nil
-	}
-	k, err := r.DB.Key(ctx, v.KeyID)
-	if err != nil {
-		return nil
-	}
-	return k
-}
-
 // download fetches all chains, checks that they are what was ordered, and ends
 // the order with a stored version.
 func (r *Room) download(ctx context.Context, j *job, ord acme.Order) (time.Duration, error) {
@@ -108,7 +64,7 @@ func (r *Room) download(ctx context.Context, j *job, ord acme.Order) (time.Durat
 	if err != nil {
 		return 0, r.fail(ctx, j, failure{typ: "badCertificate", msg: err.Error(), advice: "report it to the CA; a new order follows"})
 	}
-	v := versionOf(j, leaf, chains, choose(chains, j.policy.Spec.ChainIssuer))
+	v := versionOf(j, leaf, chains, choose(chains, j.terms.ChainIssuer))
 	return 0, r.issued(ctx, j, v, chains)
 }
 

@@ -70,8 +70,12 @@ func (r *Room) draft(ctx context.Context, cert *certfleet.Certificate) (*certfle
 	if err != nil {
 		return nil, err
 	}
+	terms, err := r.terms(ctx, policy, acct.ID)
+	if err != nil {
+		return nil, err
+	}
 	o := &certfleet.Order{Tenant: cert.Tenant, CertificateID: cert.ID, AuthorityID: authority.ID, AccountID: acct.ID,
-		Slot: SlotFor(policy.Spec.KeyType), Lane: cert.Lane, Profile: policy.Spec.Profile, Names: cert.Names}
+		Slot: SlotFor(terms.KeyType), Lane: cert.Lane, Profile: terms.Profile, Names: cert.Names}
 	o.Replaces = r.replaces(ctx, cert, o)
 	return o, nil
 }

@@ -49,6 +49,7 @@ type job struct {
 	order  *certfleet.Order
 	cert   *certfleet.Certificate
 	policy *certfleet.Policy
+	terms  certfleet.PolicySpec // what the policy says of this order
 	acct   *certfleet.Account
 	client *acme.Client
 	as     acme.Account
@@ -129,6 +130,9 @@ func (r *Room) load(ctx context.Context, o *certfleet.Order, now time.Time) (*jo
 		return nil, err
 	}
 	if j.acct, err = r.DB.Account(ctx, o.AccountID); err != nil {
+		return nil, err
+	}
+	if j.terms, err = r.terms(ctx, j.policy, o.AccountID); err != nil {
 		return nil, err
 	}
 	if j.client, err = r.ClientOf(ctx, o.AuthorityID); err != nil {

@@ -131,8 +131,8 @@ func (r *Room) place(ctx context.Context, j *job) (time.Duration, error) {
 }
 
 func (r *Room) request(ctx context.Context, j *job) (acme.OrderRequest, error) {
-	req := acme.OrderRequest{Names: j.order.Names, Profile: j.policy.Spec.Profile}
-	if v := time.Duration(j.policy.Spec.Validity); v > 0 {
+	req := acme.OrderRequest{Names: j.order.Names, Profile: j.terms.Profile}
+	if v := time.Duration(j.terms.Validity); v > 0 {
 		req.NotAfter = j.now.Add(v)
 	}
 	if j.order.Replaces != 0 {

@@ -76,7 +76,7 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 				second(q.KeyBySPKI(ctx, 1, "aa")), second(q.SlotsOf(ctx, 1, n)), second(q.ChainsOf(ctx, 1)), second(q.CertificatesOf(ctx, 1, n)),
 				second(q.ChallengeByToken(ctx, "t")), second(q.ChallengeByName(ctx, "n", certfleet.DNS01)), second(q.AuthorizationsOf(ctx, 1)),
 				second(q.ChallengesOf(ctx, 1)), second(q.ExchangesOf(ctx, 1, 10)), second(q.Sightings(ctx, 1)), second(q.TargetsOf(ctx, 1)),
-				second(q.KeyOpenings(ctx, 1, 10)), second(q.TargetByLabel(ctx, 1, "x")),
+				second(q.KeyOpenings(ctx, 1, 10)), second(q.TargetByLabel(ctx, 1, "x")), second(q.SharedKey(ctx, 1, "x")), second(q.KeyRevoked(ctx, 1)),
 			} {
 				if ignore(err) != nil {
 					return err

@@ -1,0 +1,90 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/store/storetest"
+)
+
+func TestOneKeyIsSharedUnderOneName(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		other := certfleet.Key{Use: "certificate", Type: certfleet.P256, SPKI: "bb00", Origin: "generated", Sealed: []byte("sealed")}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AddKey(ctx, &other) })
+		if _, err := db.SharedKey(t.Context(), 0, "global"); certfleet.KindOf(err) != certfleet.NotFound {
+			t.Errorf("before any was shared: %v", err)
+		}
+		for _, c := range []struct {
+			key, before int64
+			stale       bool
+			want        int64
+		}{
+			{f.key.ID, 0, false, f.key.ID},
+			{other.ID, 0, true, f.key.ID},         // somebody was faster
+			{other.ID, f.key.ID, false, other.ID}, // in its place
+			{f.key.ID, f.key.ID, true, other.ID},  // not what it was thought to be
+			{f.key.ID, other.ID, false, f.key.ID}, // and back
+		} {
+			err := try(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.ShareKey(ctx, 0, "global", c.key, c.before) })
+			if errors.Is(err, store.ErrStale) != c.stale || (err != nil) != c.stale {
+				t.Errorf("share %d in place of %d: %v", c.key, c.before, err)
+			}
+			if k, err := db.SharedKey(t.Context(), 0, "global"); err != nil || k.ID != c.want {
+				t.Errorf("shared is %+v, %v; want %d", k, err, c.want)
+			}
+		}
+		f.version.KeyID = other.ID
+		revoked := func(want bool) {
+			t.Helper()
+			if got, err := db.KeyRevoked(t.Context(), other.ID); err != nil || got != want {
+				t.Errorf("revoked %v, %v; want %v", got, err, want)
+			}
+		}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveVersion(ctx, &f.version) })
+		revoked(false)
+		f.version.RevokedAt, f.version.RevokeReason = now, 4
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveVersion(ctx, &f.version) })
+		revoked(false)
+		f.version.RevokeReason = 1
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveVersion(ctx, &f.version) })
+		revoked(true)
+	})
+}
+
+func TestDefaultsOfAccountsAndPurposes(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		ctx := t.Context()
+		if d, err := db.AccountDefaults(ctx, f.account.ID); err != nil || d != (certfleet.AccountDefaults{}) {
+			t.Errorf("an account that says nothing says %+v, %v", d, err)
+		}
+		want := certfleet.AccountDefaults{KeyCycle: certfleet.KeyGlobalDaily, KeyType: certfleet.RSA2048, Profile: "shortlived"}
+		for range 2 {
+			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SetAccountDefaults(ctx, f.account.ID, want) })
+			if d, err := db.AccountDefaults(ctx, f.account.ID); err != nil || d != want {
+				t.Errorf("defaults %+v, %v; want %+v", d, err, want)
+			}
+			want.Profile = "classic"
+		}
+		set := func(policy int64) {
+			write(t, db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.SetDefaultPolicy(ctx, 0, certfleet.PurposeAutocert, policy)
+			})
+		}
+		set(f.policy.ID)
+		if p, err := db.DefaultPolicy(ctx, 0, certfleet.PurposeAutocert); err != nil || p.ID != f.policy.ID {
+			t.Errorf("the policy for autocert is %+v, %v", p, err)
+		}
+		if _, err := db.DefaultPolicy(ctx, 0, certfleet.PurposeGlobal); certfleet.KindOf(err) != certfleet.NotFound {
+			t.Errorf("a purpose without a policy: %v", err)
+		}
+		set(0)
+		if _, err := db.DefaultPolicy(ctx, 0, certfleet.PurposeAutocert); certfleet.KindOf(err) != certfleet.NotFound {
+			t.Errorf("a purpose whose policy was taken away: %v", err)
+		}
+	})
+}
