@@ -50,6 +50,7 @@ func fillStore(t *testing.T, db *store.DB) *fleet {
 			func() error { return tx.WantDeliveries(ctx, &f.version) },
 			func() error { return tx.Saw(ctx, certfleet.Sighting{DeliveryID: 1, Name: n, Address: "a", At: now}) },
 			func() error { return tx.AddToken(ctx, &certfleet.Token{Label: "ci", Hash: "h"}) },
+			func() error { return addAgent(ctx, tx) },
 			func() error { return tx.Remember(ctx, 0, "k", "a", "b") },
 			func() error { return tx.SetSetting(ctx, "k", "v") },
 			func() error {

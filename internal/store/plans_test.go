@@ -14,11 +14,11 @@ import (
 )
 
 // small tables never grow with the fleet; a scan of them is no harm.
-var small = regexp.MustCompile(`^(authority|account|policy|data_key|tenant|token|setting|pause|stray|exchange_count|limit_override|d|s|first|\(|CONSTANT|SUBQUERY|[0-9])`)
+var small = regexp.MustCompile(`^(agent\b|authority|account|policy|data_key|tenant|token|setting|pause|stray|exchange_count|limit_override|d|s|first|\(|CONSTANT|SUBQUERY|[0-9])`)
 
 // partial indexes hold only what is open, held or due, so that walking one in
 // order is not a walk over the fleet.
-var partial = regexp.MustCompile(`USING (COVERING )?INDEX (orders_due|orders_issued|orders_live|orders_leased|orders_open|delivery_open|delivery_due|delivery_leased|version_ari_poll|challenge_clean|event_xact|certificate_due|certificate_failing|certificate_room|certificate_urgent|certificate_lane|certificate_share|bucket_free)\b`)
+var partial = regexp.MustCompile(`USING (COVERING )?INDEX (orders_due|orders_issued|orders_live|orders_leased|orders_open|delivery_open|delivery_waiting|delivery_due|delivery_leased|version_ari_poll|challenge_clean|event_xact|certificate_due|certificate_failing|certificate_room|certificate_urgent|certificate_lane|certificate_share|bucket_free)\b`)
 
 // walked tables are read from their newest row down until the page is full.
 var walked = regexp.MustCompile(`^SCAN authz$`)
@@ -78,6 +78,15 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 				second(q.ChallengesOf(ctx, 1)), second(q.ExchangesOf(ctx, 1, 10)), second(q.Sightings(ctx, 1)), second(q.TargetsOf(ctx, 1)),
 				second(q.KeyOpenings(ctx, 1, 10)), second(q.TargetByLabel(ctx, 1, "x")), second(q.SharedKey(ctx, 1, "x")), second(q.KeyRevoked(ctx, 1)),
 			} {
+				if ignore(err) != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"agents": func(q store.Q) error {
+			for _, err := range []error{second(q.AgentBySPKI(ctx, "k")), second(q.AgentByJoin(ctx, "h", now)), second(q.AgentLineages(ctx, 1, "a", 10)), second(q.Assignments(ctx, 1, 10)),
+				second(q.Assigned(ctx, 1, 1)), second(q.DeliveryHere(ctx, 1, 1, "x")), second(q.Missing(ctx, 1, 1, 10))} {
 				if ignore(err) != nil {
 					return err
 				}
