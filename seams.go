@@ -76,6 +76,12 @@ type Verifier interface {
 	Holds(ctx context.Context, certificate string, before Receipt) (fingerprint string, err error)
 }
 
+// Reader is a Target that keeps pairs where they can be read back, key and all.
+// Read answers nil when it holds no working pair for the certificate.
+type Reader interface {
+	Read(ctx context.Context, certificate string, before Receipt) (*Bundle, error)
+}
+
 // Remover is a Target that can forget a certificate.
 type Remover interface {
 	Remove(ctx context.Context, certificate string, before Receipt) error

@@ -2,43 +2,86 @@ package app
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/certfleet/certfleet"
-	"github.com/certfleet/certfleet/internal/acme"
 	"github.com/certfleet/certfleet/internal/config"
-	"github.com/certfleet/certfleet/internal/issue"
-	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
-// Adopted is one version that a CA issued and the restored database did not know.
+// Adopted is one version that was issued since the backup was made, and that the
+// restored database did not know.
 type Adopted struct {
 	Names       []string  `json:"names"`
 	Certificate string    `json:"certificate,omitempty"`
-	Authority   string    `json:"authority"`
-	VersionID   int64     `json:"version_id"`
-	NotAfter    time.Time `json:"not_after"`
+	Authority   string    `json:"authority,omitempty"`
+	Where       string    `json:"where"` // it was met: at a CA, a target or an address
+	Serial      string    `json:"serial,omitempty"`
+	Fingerprint string    `json:"fingerprint,omitempty"` // where nothing else is known of it
+	VersionID   int64     `json:"version_id,omitempty"`  // zero where only the report has it
+	NotAfter    time.Time `json:"not_after,omitzero"`
+	KeyHere     bool      `json:"key_here"`
 	InUse       bool      `json:"in_use"` // its key is here, so it was put to use
+	Due         bool      `json:"due"`    // its key is not here, so its certificate is renewed now
 }
 
 // Say is that in a sentence.
 func (a Adopted) Say() string {
-	if a.InUse {
-		return fmt.Sprintf("%s issued a version of %s since, until %s; it is in use", a.Authority, a.Certificate, a.NotAfter.Format(time.DateOnly))
+	about := fmt.Sprintf("%s: serial %s for %v, valid until %s, was issued after the backup (%s)", a.label(), a.Serial, a.Names, a.NotAfter.Format(time.DateOnly), a.Where)
+	if a.Fingerprint != "" {
+		about = fmt.Sprintf("%s: a certificate that the backup does not know, fingerprint %s (%s)", a.label(), a.Fingerprint, a.Where)
 	}
-	return fmt.Sprintf("%s issued one for %v since, until %s; it is on record, but its key was lost with what came after the backup", a.Authority, a.Names, a.NotAfter.Format(time.DateOnly))
+	switch {
+	case a.InUse:
+		return about + "; its key is here, and it is in use"
+	case a.Due:
+		return about + "; its key was made after the backup; it will be replaced, and a new one is due now"
+	case a.KeyHere:
+		return about + "; it is on record, and nothing here waits for it"
+	}
+	return about + "; its key was made after the backup, and nothing here waits for it"
 }
 
-// mostOrders bounds how many orders of one account are asked for.
-const mostOrders = 10000
+func (a Adopted) label() string {
+	if a.Certificate != "" {
+		return a.Certificate
+	}
+	return "of no certificate here"
+}
 
-// AdoptIssued asks every CA that lists orders (RFC 8555 section 7.1.2.1) for what
-// it issued to us and we do not know.
-func AdoptIssued(ctx context.Context, c *config.Config, into string) ([]Adopted, error) {
+// Adoption is what AdoptIssued found.
+type Adoption struct {
+	Adopted []Adopted `json:"adopted"`
+	Orders  int       `json:"orders"`  // live orders of the backup that their CA was asked for
+	Looked  int       `json:"looked"`  // certificates whose edges were looked at
+	Unseen  int       `json:"unseen"`  // of these, where nothing could be seen
+	Missed  []string  `json:"missed"`  // what could not be asked or seen, the first of them
+	Refused int       `json:"refused"` // live orders that the CA no longer keeps
+}
+
+// mostMissed bounds how much of what went wrong is told one by one.
+const mostMissed = 20
+
+// adopter collects what went on since a backup.
+type adopter struct {
+	*App
+	say func(what string)
+
+	mu  sync.Mutex
+	out Adoption // guarded by mu
+}
+
+// AdoptIssued finds what went on since the backup was made, and takes over what
+// it can. In this order: the CAs are asked for the orders that were open; targets
+// on this machine are read, key and all; CAs that list orders (RFC 8555 section
+// 7.1.2.1) are asked for what they issued; and what edges serve is looked at.
+//
+// A chain whose key is here becomes a version in use. One whose key is not here
+// makes its certificate due. What fails is told, and stops nothing else.
+func AdoptIssued(ctx context.Context, c *config.Config, into string, say func(what string)) (*Adoption, error) {
 	if into != "" {
 		c.Database = config.Database(into)
 	}
@@ -47,171 +90,47 @@ func AdoptIssued(ctx context.Context, c *config.Config, into string) ([]Adopted,
 		return nil, err
 	}
 	defer a.Close()
+	d := &adopter{App: a, say: say}
 	ctx = store.WithActor(ctx, "user:restore")
-	accounts, err := a.DB.Accounts(ctx, certfleet.DefaultTenant)
-	if err != nil {
-		return nil, err
-	}
-	var out []Adopted
-	var all []error
-	for _, acct := range accounts {
-		if acct.State != certfleet.AccountValid {
-			continue
+	for _, step := range []func(context.Context) error{d.liveOrders, d.folders, d.accounts, d.looks} {
+		if err := step(ctx); err != nil {
+			return &d.out, err
 		}
-		got, err := a.adoptFrom(ctx, &acct)
-		out = append(out, got...)
+	}
+	return &d.out, nil
+}
+
+// missed keeps what went wrong with one thing; only the end of ctx ends it all.
+func (a *adopter) missed(ctx context.Context, what string, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.out.Missed) < mostMissed {
+		a.out.Missed = append(a.out.Missed, what+": "+err.Error())
+	}
+	return nil
+}
+
+// certificates hands on all that are wanted.
+func (a *adopter) certificates(ctx context.Context, each func(*certfleet.Certificate) error) error {
+	for f := (store.CertificateFilter{Limit: 500}); ; {
+		list, next, err := a.DB.Certificates(ctx, f)
 		if err != nil {
-			all = append(all, fmt.Errorf("account %s: %w", acct.Label, err))
-		}
-	}
-	return out, errors.Join(all...)
-}
-
-func (a *App) adoptFrom(ctx context.Context, acct *certfleet.Account) ([]Adopted, error) {
-	client, err := a.Issue.ClientOf(ctx, acct.AuthorityID)
-	if err != nil {
-		return nil, err
-	}
-	key, err := a.DB.Key(ctx, acct.KeyID)
-	if err != nil {
-		return nil, err
-	}
-	signer, err := a.Keys.OpenKey(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	as := acme.Account{URL: acct.URL, Key: signer}
-	known, err := a.knownOrders(ctx, acct.ID)
-	if err != nil {
-		return nil, err
-	}
-	info, err := client.AccountInfo(ctx, as)
-	if err != nil || info.Orders == "" {
-		return nil, err
-	}
-	var out []Adopted
-	for page, n := info.Orders, 0; page != "" && n < mostOrders; {
-		urls, next, err := client.Orders(ctx, as, page)
-		if err != nil {
-			return out, err
-		}
-		for _, url := range urls {
-			if n++; known[url] {
-				continue
-			}
-			got, err := a.adopt(ctx, client, as, acct, url)
-			if err != nil {
-				return out, err
-			}
-			if got != nil {
-				out = append(out, *got)
-			}
-		}
-		page = next
-	}
-	return out, nil
-}
-
-// knownOrders are the URLs of the orders that we know the end of.
-func (a *App) knownOrders(ctx context.Context, account int64) (map[string]bool, error) {
-	known := map[string]bool{}
-	for f := (store.OrderFilter{AccountID: account, Limit: 1000}); ; {
-		list, next, err := a.DB.Orders(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range list {
-			known[o.URL] = true
-		}
-		if next == (store.Cursor{}) {
-			return known, nil
-		}
-		f.After = next
-	}
-}
-
-func (a *App) adopt(ctx context.Context, client *acme.Client, as acme.Account, acct *certfleet.Account, url string) (*Adopted, error) {
-	o, err := client.GetOrder(ctx, as, url)
-	if err != nil || o.Status != "valid" || o.Certificate == "" {
-		return nil, ignoreGone(err)
-	}
-	chains, err := client.Certificate(ctx, as, o.Certificate)
-	if err != nil || len(chains) == 0 {
-		return nil, ignoreGone(err)
-	}
-	chain, err := pki.ParseChain(chains[0])
-	if err != nil {
-		return nil, err
-	}
-	if time.Now().After(chain[0].NotAfter) {
-		return nil, nil
-	}
-	if _, err := a.DB.VersionByFingerprint(ctx, acct.Tenant, pki.Fingerprint(chain[0])); certfleet.KindOf(err) != certfleet.NotFound {
-		return nil, err
-	}
-	return a.record(ctx, acct, chain[0], chains)
-}
-
-// ignoreGone passes by what the CA has forgotten.
-func ignoreGone(err error) error {
-	if p, ok := errors.AsType[*acme.Problem](err); ok && p.Status == 404 {
-		return nil
-	}
-	return err
-}
-
-// record keeps the version; where its key is here and a certificate wants just
-// its names, it is put to use.
-func (a *App) record(ctx context.Context, acct *certfleet.Account, leaf *x509.Certificate, chains [][]byte) (*Adopted, error) {
-	ca, err := a.DB.Authority(ctx, acct.AuthorityID)
-	if err != nil {
-		return nil, err
-	}
-	v := issue.VersionOf(leaf, chains[0])
-	v.Tenant, v.Origin, v.AuthorityID = acct.Tenant, "issued", ca.ID
-	if key, err := a.DB.KeyBySPKI(ctx, acct.Tenant, v.SPKI); err == nil {
-		v.KeyID = key.ID
-	}
-	cert, err := a.wanting(ctx, acct.Tenant, v.Names)
-	if err != nil {
-		return nil, err
-	}
-	out := &Adopted{Names: certfleet.Strings(v.Names), Authority: ca.Label, NotAfter: v.NotAfter}
-	var kept []certfleet.Chain
-	for i, pem := range chains {
-		if c, err := pki.ParseChain(pem); err == nil {
-			kept = append(kept, certfleet.Chain{Position: i, Issuer: pki.TopIssuer(c), PEM: pem})
-		}
-	}
-	return out, a.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-		if cert != nil {
-			v.CertificateID, out.Certificate = cert.ID, cert.Label
-		}
-		if err := tx.AddVersion(ctx, v, kept); err != nil {
 			return err
 		}
-		out.VersionID = v.ID
-		if cert != nil && v.KeyID != 0 && v.NotAfter.After(cert.NotAfter) {
-			out.InUse = true
-			typ, _ := pki.KeyTypeOf(leaf.PublicKey)
-			if err := issue.Adopt(ctx, tx, cert, v, issue.SlotFor(typ)); err != nil {
+		for i := range list {
+			if list[i].State == certfleet.Removed {
+				continue
+			}
+			if err := each(&list[i]); err != nil {
 				return err
 			}
 		}
-		return tx.Event(ctx, certfleet.Event{Kind: "version.adopted", Tenant: v.Tenant, CertificateID: v.CertificateID, VersionID: v.ID, Msg: out.Say()})
-	})
-}
-
-// wanting is the certificate that wants exactly these names, if there is one.
-func (a *App) wanting(ctx context.Context, tenant int64, names []certfleet.Name) (*certfleet.Certificate, error) {
-	if len(names) == 0 {
-		return nil, nil
-	}
-	list, err := a.DB.CertificatesOf(ctx, tenant, names[0])
-	for _, c := range list {
-		if c.State != certfleet.Removed && certfleet.SetKey(c.Names) == certfleet.SetKey(names) {
-			return &c, err
+		if next == (store.Cursor{}) {
+			return nil
 		}
+		f.After = next
 	}
-	return nil, err
 }

@@ -61,17 +61,20 @@ func (p *program) restoreCommand() *cobra.Command {
 		Short: "Bring a backup back",
 		Long: `Bring a backup back into the configured database, or another one, which must be
 empty. Then everything that may have gone on since is looked at again by the next
-manager that runs: live orders are asked for at their CA, renewal windows too. With
---adopt the CAs are asked now for certificates that they issued since, where they
-list orders: their chains are kept on record, and those whose key the backup holds
-are put to use.`,
+manager that runs: live orders are asked for at their CA, renewal windows too, and
+no edge counts as served until it is seen again.
+
+With --adopt what was issued since is looked for now: CAs are asked for the orders
+that were open, and for others where they list them; targets on this machine are
+read, key and all; and edges are looked at. What has its key here is put to use.
+What has not is told with its serial, and its certificate is renewed at once.`,
 		Example: "  certfleet restore /backup/certfleet.db\n  certfleet restore /backup/certfleet.age --force --adopt\n  certfleet restore backup.db --into postgres://certfleet@db/certfleet",
 		Args:    args(1, 1, "a backup"),
 		RunE:    func(cmd *cobra.Command, words []string) error { return p.restore(cmd.Context(), words[0], o) },
 	}
 	cmd.Flags().StringVar(&o.Into, "into", "", "another `DATABASE` than the configured one")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "replace what is there; a SQLite file is kept beside as NAME.replaced")
-	cmd.Flags().BoolVar(&o.Adopt, "adopt", false, "ask the CAs for what they issued since")
+	cmd.Flags().BoolVar(&o.Adopt, "adopt", false, "look for what was issued since, at CAs, targets and edges")
 	return cmd
 }
 
@@ -86,26 +89,39 @@ func (p *program) restore(ctx context.Context, path string, o app.RestoreOptions
 	if err != nil {
 		return err
 	}
-	var adopted []app.Adopted
-	if o.Adopt {
-		b := p.busy("asking the CAs what they issued since")
-		adopted, err = app.AdoptIssued(ctx, c, o.Into)
-		b.end()
+	if !o.Adopt {
+		return p.answered(map[string]any{"database": into}, func() { p.sayRestored(into) })
 	}
-	out := map[string]any{"database": into, "adopted": adopted}
-	if e := p.answered(out, func() { p.sayRestored(into, o.Adopt, adopted) }); e != nil {
+	b = p.busy("looking for what was issued since")
+	got, err := app.AdoptIssued(ctx, c, o.Into, func(what string) { b.set("%s", what) })
+	b.end()
+	if got == nil {
+		got = &app.Adoption{}
+	}
+	out := struct {
+		Database string `json:"database"`
+		*app.Adoption
+	}{into, got}
+	if e := p.answered(out, func() { p.sayRestored(into); p.sayAdopted(got) }); e != nil {
 		return e
 	}
 	return err
 }
 
-func (p *program) sayRestored(into string, asked bool, adopted []app.Adopted) {
+func (p *program) sayRestored(into string) {
 	p.say("%s is restored; certfleet serve looks at everything again", into)
-	for _, a := range adopted {
+}
+
+func (p *program) sayAdopted(got *app.Adoption) {
+	for _, a := range got.Adopted {
 		p.say("  %s", a.Say())
 	}
-	if asked && len(adopted) == 0 {
-		p.say("the CAs know of nothing that is not in the backup, as far as they list orders")
+	p.say("asked for %d open orders, looked at %d certificates; of %d of these nothing could be seen", got.Orders, got.Looked, got.Unseen)
+	for _, m := range got.Missed {
+		p.say("  %s", m)
+	}
+	if len(got.Adopted) == 0 {
+		p.say("nothing was found that is not in the backup")
 	}
 }
 

@@ -56,6 +56,16 @@ func receiptAAD(d *certfleet.Delivery) string {
 	return fmt.Sprintf("receipt:%d:%d", d.VersionID, d.TargetID)
 }
 
+// LastReceipt is what the target said last about a certificate; the zero Receipt
+// when it said nothing.
+func (r *Room) LastReceipt(ctx context.Context, c *certfleet.Certificate, target int64) certfleet.Receipt {
+	d := &certfleet.Delivery{CertificateID: c.ID, TargetID: target}
+	if rc := r.receiptBefore(ctx, d, c.Label); rc != nil {
+		return *rc
+	}
+	return certfleet.Receipt{Certificate: c.Label}
+}
+
 // receiptBefore is the last receipt that the target gave for the certificate.
 // Without it a target works too, only less well, so its loss stops nothing.
 func (r *Room) receiptBefore(ctx context.Context, d *certfleet.Delivery, certificate string) *certfleet.Receipt {

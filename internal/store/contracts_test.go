@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -192,12 +193,14 @@ func TestAfterRestoreMakesWhatLivesDueAgain(t *testing.T) {
 		done := f.addOrder(t, db, f.addCertificate(t, db, "done", "done.example.com").ID)
 		done.State, done.DueAt = certfleet.OrderIssued, time.Time{}
 		ch := f.addChallenge(t, db, certfleet.HTTP01, "tok2")
+		seen := deliveryOf(t, db, f.version.ID)
+		seen.State, seen.DueAt, seen.ServedAt = certfleet.DeliveryServed, now.Add(time.Hour), now.Add(-time.Hour)
 		write(t, db, func(ctx context.Context, tx *store.Tx) error {
-			if err := tx.SaveOrder(ctx, done); err != nil {
-				return err
-			}
-			return tx.AfterRestore(ctx)
+			return errors.Join(tx.SaveOrder(ctx, done), tx.SaveDelivery(ctx, seen), tx.AfterRestore(ctx))
 		})
+		if d, err := db.Delivery(ctx, seen.ID); err != nil || d.State != certfleet.DeliveryApplied || !d.DueAt.Equal(now) {
+			t.Errorf("served delivery %+v, %v; want it looked at again before it counts", d, err)
+		}
 		live, err := db.Order(ctx, f.order.ID)
 		if err != nil || !live.DueAt.Equal(now) || live.Owner != "" || live.Rev != f.order.Rev+1 {
 			t.Errorf("live order %+v, %v; want it due and free", live, err)

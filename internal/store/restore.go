@@ -16,9 +16,9 @@ import (
 // since 1970 as decimal text; empty means never.
 const SettingRestoredAt = "restored_at"
 
-// eventGap keeps ids of events from meaning two things: readers may hold ids
-// that were given out after the backup was made.
-const eventGap = 1_000_000
+// idGap keeps ids from meaning two things: readers may hold ids of events, and
+// targets generations of versions, that were given out after the backup was made.
+const idGap = 1_000_000
 
 // Restore brings the backup in file to a new place: a SQLite path or a
 // postgres:// address. The destination is not touched before the backup was
@@ -74,10 +74,7 @@ func ready(ctx context.Context, file, tmp string) error {
 		return err
 	}
 	err = d.Tx(ctx, time.Now(), func(tx *Tx) error {
-		if _, err := tx.change(ctx, "UPDATE sqlite_sequence SET seq = seq + $1 WHERE name = 'event'", eventGap); err != nil {
-			return err
-		}
-		return tx.AfterRestore(ctx)
+		return errors.Join(tx.leap(ctx, "event"), tx.leap(ctx, "version"), tx.AfterRestore(ctx))
 	})
 	if err := errors.Join(err, d.Close()); err != nil {
 		return err
@@ -85,9 +82,19 @@ func ready(ctx context.Context, file, tmp string) error {
 	return oneFile(ctx, tmp)
 }
 
+// leap leaves a gap in the ids of a SQLite table, one that never had a row too.
+func (t *Tx) leap(ctx context.Context, table string) error {
+	n, err := t.change(ctx, "UPDATE sqlite_sequence SET seq = seq + $1 WHERE name = $2", idGap, table)
+	if err == nil && n == 0 {
+		_, err = t.change(ctx, "INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)", table, idGap)
+	}
+	return err
+}
+
 // AfterRestore makes everything that may have gone on since the backup be looked
-// at again: live orders and renewal information are due now, and nobody holds
-// anything.
+// at again: live orders, renewal information and what edges serve are due now,
+// and nobody holds anything. What was seen in a handshake before the backup is no
+// proof any more, so no delivery counts as served until it is seen again.
 func (t *Tx) AfterRestore(ctx context.Context) error {
 	now := t.now.UnixMilli()
 	for _, w := range []struct {
@@ -96,6 +103,8 @@ func (t *Tx) AfterRestore(ctx context.Context) error {
 	}{
 		{"UPDATE orders SET due_at = $1, owner = '', lease_until = 0, rev = rev + 1 WHERE state IN ('wanted', 'open')", []any{now}},
 		{"UPDATE delivery SET owner = '', lease_until = 0, rev = rev + 1 WHERE lease_until > 0", nil},
+		{"UPDATE delivery SET state = 'applied', rev = rev + 1 WHERE state = 'served'", nil},
+		{"UPDATE delivery SET due_at = $1, rev = rev + 1 WHERE state IN ('sent', 'applied')", []any{now}},
 		{"UPDATE version SET ari_poll_at = $1, rev = rev + 1 WHERE ari_poll_at > 0", []any{now}},
 	} {
 		if _, err := t.change(ctx, w.sql, w.args...); err != nil {

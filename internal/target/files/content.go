@@ -65,3 +65,20 @@ func (h *held) judge(chain, key []byte) {
 func (h *held) outdates(c content) bool {
 	return h != nil && h.problem == nil && h.version > c.version && !c.notAfter.After(h.notAfter)
 }
+
+// bundle is a working pair as it would be delivered.
+func (h *held) bundle(label string) (*certfleet.Bundle, error) {
+	chain, key := h.files["fullchain.pem"], h.files["privkey.pem"]
+	for _, whole := range h.files {
+		if len(h.files) == 1 {
+			chain, key = whole, whole
+		}
+	}
+	certs, signer, err := pki.ParsePair(chain, key)
+	if err != nil {
+		return nil, err
+	}
+	b := &certfleet.Bundle{Certificate: label, Version: h.version, Names: pki.NamesOf(certs[0]), ChainPEM: pki.EncodeChain(certs), Fingerprint: h.fingerprint, NotAfter: h.notAfter}
+	b.KeyPEM, err = pki.MarshalKey(signer)
+	return b, err
+}

@@ -98,10 +98,10 @@ func (t *Target) deliver(ctx context.Context, r *room, b certfleet.Bundle) (cont
 		return c, err
 	}
 	switch {
-	case h.outdates(c):
-		return c, &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("version %d of %q is there, which is newer than %d", h.version, c.label, c.version), Advice: "deliver the newer version"}
 	case h != nil && h.problem == nil && maps.EqualFunc(h.files, r.wanted(c), bytes.Equal):
 		return c, r.tend(c, h)
+	case h.outdates(c):
+		return c, &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("version %d of %q is there, which is newer than %d", h.version, c.label, c.version), Advice: "deliver the newer version"}
 	}
 	if err := t.mark(r, c.name); err != nil {
 		return c, err
@@ -133,6 +133,29 @@ func (t *Target) Holds(ctx context.Context, certificate string, _ certfleet.Rece
 		return "", explain(err)
 	}
 	return h.fingerprint, explain(h.problem)
+}
+
+// Read answers the pair that is on disk, key and all; nil when there is none that
+// works.
+func (t *Target) Read(_ context.Context, certificate string, _ certfleet.Receipt) (*certfleet.Bundle, error) {
+	name, err := certfleet.LineageName(certificate)
+	if err != nil {
+		return nil, err
+	}
+	l, d, _, err := t.layout()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer d.root.Close()
+	h, err := l.read(name)
+	if err != nil || h == nil || h.problem != nil {
+		return nil, explain(err)
+	}
+	b, err := h.bundle(certificate)
+	return b, explain(err)
 }
 
 // Remove takes the certificate's files away. It runs no command: a server that

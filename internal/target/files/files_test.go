@@ -219,6 +219,28 @@ func TestAnotherHistoryIsWelcomeWhenItLivesLonger(t *testing.T) {
 	}
 }
 
+func TestAPairIsReadBackWithItsKeyAndWelcomeUnderAnotherVersion(t *testing.T) {
+	for _, l := range layouts {
+		t.Run(string(l), func(t *testing.T) {
+			target := newTarget(t, Config{Dir: filepath.Join(t.TempDir(), "fleet"), Layout: l})
+			if b, err := target.Read(t.Context(), "shop", certfleet.Receipt{}); b != nil || err != nil {
+				t.Fatalf("of nothing it read %+v, %v", b, err)
+			}
+			want := targettest.Bundle(t, "shop", 9, "shop.example.com")
+			deliver(t, target, want)
+			got, err := target.Read(t.Context(), "shop", certfleet.Receipt{})
+			if err != nil || got.Version != 9 || got.Fingerprint != want.Fingerprint || certfleet.SetKey(got.Names) != certfleet.SetKey(want.Names) {
+				t.Fatalf("it read %+v, %v", got, err)
+			}
+			if _, _, err := pki.ParsePair(got.ChainPEM, got.KeyPEM); err != nil {
+				t.Errorf("key and chain do not fit: %v", err)
+			}
+			got.Version = 3 // as a database gives it that came back from a backup
+			deliver(t, target, *got)
+		})
+	}
+}
+
 func TestStrangersAreNeverDestroyed(t *testing.T) {
 	for l, p := range map[Layout]string{Certbot: "live/shop", PeterSSLers: "global/shop"} {
 		dir := filepath.Join(t.TempDir(), "fleet")
