@@ -71,6 +71,7 @@ func fillStore(t *testing.T, db *store.DB) *fleet {
 		}
 		return nil
 	})
+	fillPolicies(t, db, f)
 	return f
 }
 

@@ -88,3 +88,30 @@ func TestDefaultsOfAccountsAndPurposes(t *testing.T) {
 		}
 	})
 }
+
+// fillPolicies puts a row into every table that policies stand on.
+func fillPolicies(t testing.TB, db *store.DB, f *fleet) {
+	t.Helper()
+	write(t, db, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.ShareKey(ctx, 0, "global", f.key.ID, 0); err != nil {
+			return err
+		}
+		if err := tx.SetAccountDefaults(ctx, f.account.ID, certfleet.AccountDefaults{Profile: "shortlived"}); err != nil {
+			return err
+		}
+		return tx.SetDefaultPolicy(ctx, 0, certfleet.PurposeGlobal, f.policy.ID)
+	})
+	for _, q := range []string{
+		"INSERT INTO backup (tenant_id, certificate_id) SELECT tenant_id, id FROM certificate",
+		"INSERT INTO backup_fill (policy_id, due_at) SELECT id, 1 FROM policy",
+		"INSERT INTO replacement (tenant_id, state, created_at) VALUES (1, 'done', 1)",
+		"INSERT INTO replacement_item (replacement_id, version_id, state) SELECT (SELECT max(id) FROM replacement), id, 'asked' FROM version",
+		"INSERT INTO domain_second (domain_id, challenge) SELECT id, 'dns-01' FROM domain",
+		"INSERT INTO factory (tenant_id, label) VALUES (1, 'hosting')",
+		"INSERT INTO blocked (tenant_id, kind, pattern, created_at) VALUES (1, 'name', 'never.example', 1)",
+	} {
+		if _, err := db.Raw().ExecContext(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
