@@ -30,7 +30,40 @@ type StoredTarget struct {
 	Proof  Proof
 	Labels Labels
 	Paused bool
-	Rev    int64
+	Pace
+	Rev int64
+}
+
+// Pace says how fast, with whom and after whom a target is delivered to.
+type Pace struct {
+	Group       string   // targets that belong together
+	Canary      bool     // the rest of its group waits until this one was seen serving
+	PushMode    PushMode // empty means parallel
+	Concurrency int      // connections at a time from each node; zero means DefaultConcurrency
+	Rate        int      // versions a minute; zero means as many as there are
+}
+
+// DefaultConcurrency is how many connections to a target are open at a time.
+const DefaultConcurrency = 4
+
+// PushMode says whether targets are delivered to at the same time.
+type PushMode string
+
+// The ways to push.
+const (
+	PushParallel PushMode = "parallel" // whatever else goes on
+	PushSerial   PushMode = "serial"   // one connection, and not while another of the group is delivered to
+)
+
+// AtATime is how many connections may be open from one node.
+func (p Pace) AtATime() int {
+	switch {
+	case p.PushMode == PushSerial:
+		return 1
+	case p.Concurrency > 0:
+		return p.Concurrency
+	}
+	return DefaultConcurrency
 }
 
 // Proof says how many of a certificate's names are looked at after a delivery.
@@ -70,6 +103,8 @@ type Delivery struct {
 	Problem       string
 	Advice        string
 	DueAt         time.Time // the next look or try
+	Held          bool      // until the canary of the target's group is seen serving
+	Rollback      bool      // an older version on purpose, after a newer one was not seen
 	Owner         string
 	LeaseUntil    time.Time
 	SentAt        time.Time

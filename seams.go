@@ -51,6 +51,8 @@ type Bundle struct {
 	Fingerprint string // SHA-256 of the leaf, lower-case hex
 	NotAfter    time.Time
 	Path        string // where it lies on this machine: a lineage folder or a file; empty when nowhere
+	Rollback    bool   // it takes the place of a newer version, on purpose
+	Again       bool   // it was brought before and is not served: tell the services once more
 }
 
 // Receipt is what a Target says about one Bundle. State is the target's own

@@ -38,6 +38,11 @@ func (c *Client) DeliverTarget(ctx context.Context, id string, r Redelivery) (*R
 	return do[Redelivered](ctx, c, "POST", at("/v1/targets", id, "/deliver"), nil, r)
 }
 
+// Deliver delivers a certificate again, to a target, or both.
+func (c *Client) Deliver(ctx context.Context, r DeliverRequest) (*Redelivered, error) {
+	return do[Redelivered](ctx, c, "POST", "/v1/deliver", nil, r)
+}
+
 // TargetTypes lists the kinds of target and their settings.
 func (c *Client) TargetTypes(ctx context.Context) ([]TargetType, error) {
 	p, err := page[TargetType](ctx, c, "/v1/target-types", nil)

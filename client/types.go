@@ -150,6 +150,8 @@ type (
 	TargetField = api.TargetField
 	// Redelivery asks to deliver again.
 	Redelivery = api.Redelivery
+	// DeliverRequest asks to deliver a certificate, to a target, or both.
+	DeliverRequest = api.DeliverRequest
 	// Redelivered says how many deliveries are due now.
 	Redelivered = api.Redelivered
 	// Delivery is one version to one target.

@@ -108,7 +108,8 @@ func OfKey(k *certfleet.Key) Key {
 
 // OfTarget is the wire form of a target.
 func OfTarget(t *certfleet.StoredTarget) Target {
-	out := Target{ID: t.ID, Label: t.Label, Type: t.Type, Probe: t.Probe, Proof: string(t.Proof), Labels: t.Labels, Paused: t.Paused, Rev: t.Rev}
+	out := Target{ID: t.ID, Label: t.Label, Type: t.Type, Probe: t.Probe, Proof: string(t.Proof), Labels: t.Labels, Paused: t.Paused,
+		Group: t.Group, Canary: t.Canary, PushMode: string(t.PushMode), Concurrency: t.Concurrency, Rate: t.Rate, Rev: t.Rev}
 	_ = json.Unmarshal(t.Spec, &out.Spec) // it was JSON when it was stored
 	return out
 }
@@ -116,7 +117,7 @@ func OfTarget(t *certfleet.StoredTarget) Target {
 // OfDelivery is the wire form of a delivery, without its receipt.
 func OfDelivery(d *certfleet.Delivery) Delivery {
 	return Delivery{ID: d.ID, VersionID: d.VersionID, TargetID: d.TargetID, Target: d.Target, CertificateID: d.CertificateID, State: string(d.State),
-		Attempts: d.Attempts, Problem: d.Problem, Advice: d.Advice, DueAt: d.DueAt, SentAt: d.SentAt, AppliedAt: d.AppliedAt,
+		Attempts: d.Attempts, Problem: d.Problem, Advice: d.Advice, DueAt: d.DueAt, Held: d.Held, Rollback: d.Rollback, SentAt: d.SentAt, AppliedAt: d.AppliedAt,
 		ServedAt: d.ServedAt, CreatedAt: d.CreatedAt, Rev: d.Rev}
 }
 

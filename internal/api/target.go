@@ -15,7 +15,14 @@ type Target struct {
 	Proof  string            `json:"proof,omitempty" enum:"all,sample,none" doc:"How many names are looked at; empty means all."`
 	Labels map[string]string `json:"labels,omitempty"`
 	Paused bool              `json:"paused,omitempty" doc:"Nothing is delivered to it."`
-	Rev    int64             `json:"rev,omitempty" readOnly:"true"`
+
+	Group       string `json:"group,omitempty" doc:"Targets of one group belong together, for canary and push_mode."`
+	Canary      bool   `json:"canary,omitempty" doc:"A new version goes here first; the rest of the group gets it when this one was seen serving it."`
+	PushMode    string `json:"push_mode,omitempty" enum:"parallel,serial" doc:"serial: one connection, and never while another serial target of the group is delivered to; empty means parallel."`
+	Concurrency int    `json:"concurrency,omitempty" minimum:"0" maximum:"64" doc:"Connections at a time from each node; empty means 4."`
+	Rate        int    `json:"rate,omitempty" minimum:"0" doc:"Versions a minute at most; empty means as many as there are."`
+
+	Rev int64 `json:"rev,omitempty" readOnly:"true"`
 }
 
 // TargetQuery narrows a list of targets.
@@ -31,6 +38,12 @@ type TargetChange struct {
 	Proof  *string            `json:"proof,omitempty"`
 	Labels *map[string]string `json:"labels,omitempty"`
 	Paused *bool              `json:"paused,omitempty"`
+
+	Group       *string `json:"group,omitempty"`
+	Canary      *bool   `json:"canary,omitempty"`
+	PushMode    *string `json:"push_mode,omitempty"`
+	Concurrency *int    `json:"concurrency,omitempty"`
+	Rate        *int    `json:"rate,omitempty"`
 }
 
 // TargetType is a kind of target and its settings.
@@ -54,7 +67,16 @@ type Redelivery struct {
 
 // Redelivered says how many deliveries are due now.
 type Redelivered struct {
-	Due int `json:"due"`
+	Due           int   `json:"due"`
+	CertificateID int64 `json:"certificate_id,omitempty"`
+	TargetID      int64 `json:"target_id,omitempty"`
+}
+
+// DeliverRequest asks to deliver a certificate, to a target, or both.
+type DeliverRequest struct {
+	Name   string `json:"name,omitempty" doc:"The label or id of a certificate, or a host name of it; empty means all that go to the target."`
+	Target string `json:"target,omitempty" doc:"The label or id of a target; empty means all of the certificate's."`
+	Force  bool   `json:"force,omitempty" doc:"Also what is there already, and what a canary stopped."`
 }
 
 // Delivery is one version to one target.
@@ -70,6 +92,8 @@ type Delivery struct {
 	Problem       string    `json:"problem,omitempty"`
 	Advice        string    `json:"advice,omitempty"`
 	DueAt         time.Time `json:"due_at,omitzero" doc:"When the next try or look is."`
+	Held          bool      `json:"held,omitempty" doc:"It waits until the canary of its group is seen serving this version."`
+	Rollback      bool      `json:"rollback,omitempty" doc:"An older version on purpose, after a newer one was not seen served."`
 	SentAt        time.Time `json:"sent_at,omitzero"`
 	AppliedAt     time.Time `json:"applied_at,omitzero"`
 	ServedAt      time.Time `json:"served_at,omitzero" doc:"When it was last seen in a handshake."`

@@ -116,7 +116,7 @@ func (a *App) build(o Options) error {
 	}
 	owner := work.OwnerName()
 	a.Issue = &issue.Room{DB: a.DB, Keys: a.Keys, Client: a.client, Solver: a.solvers.find, Preflight: a.preflight, Log: a.Log, After: o.After}
-	a.Deliver = &deliver.Room{DB: a.DB, Keys: a.Keys, Target: a.target, Probe: a.probe, Log: a.Log, Owner: owner}
+	a.Deliver = &deliver.Room{DB: a.DB, Keys: a.Keys, Target: a.target, Probe: a.probe, Log: a.Log, Owner: owner, LooksPerHour: a.Config.Probe.PerHour}
 	a.Work = &work.Work{DB: a.DB, Workers: a.Config.Work.Workers, Log: a.Log, Owner: owner, Grace: time.Duration(a.Config.Shutdown.Grace)}
 	a.Work.Kinds = a.kinds(owner)
 	a.hits = newHits(a.DB)

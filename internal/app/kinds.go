@@ -49,7 +49,7 @@ func (a *App) kinds(owner string) []work.Kind {
 		},
 		{
 			Name: "deliveries",
-			Due:  due(a.DB.DueDeliveries, func(d certfleet.Delivery) int64 { return d.ID }),
+			Due:  a.Deliver.Due,
 			Do:   a.Deliver.Do,
 			Say: func(ctx context.Context, id int64) string {
 				d, err := a.DB.Delivery(ctx, id)

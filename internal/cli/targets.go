@@ -56,7 +56,25 @@ func (p *program) listTargets(ctx context.Context, q client.TargetQuery, limit i
 func (p *program) sayTarget(t *client.Target) {
 	spec, _ := json.Marshal(t.Spec) // it came as JSON
 	p.fields().add("target", fmt.Sprintf("%s (id %d)", t.Label, t.ID)).add("state", word(t.Paused, "paused", "active")).add("type", t.Type).add("settings", string(spec)).
-		add("serves at", strings.Join(t.Probe, "\n")).add("proof", orElse(t.Proof, "all")).add("labels", labelText(t.Labels)).flush()
+		add("serves at", strings.Join(t.Probe, "\n")).add("proof", orElse(t.Proof, "all")).add("labels", labelText(t.Labels)).add("pace", paceText(t)).flush()
+}
+
+// paceText says how a target asks to be delivered to, when it asks for anything.
+func paceText(t *client.Target) string {
+	var say []string
+	if t.Group != "" {
+		say = append(say, word(t.Canary, "canary of ", "in ")+"group "+t.Group)
+	}
+	if t.PushMode != "" {
+		say = append(say, t.PushMode)
+	}
+	if t.Concurrency > 0 {
+		say = append(say, fmt.Sprintf("%d connections at a time", t.Concurrency))
+	}
+	if t.Rate > 0 {
+		say = append(say, fmt.Sprintf("%d versions a minute", t.Rate))
+	}
+	return strings.Join(say, ", ")
 }
 
 func (p *program) showTarget() *cobra.Command {
@@ -103,7 +121,13 @@ func (p *program) addTarget() *cobra.Command {
 	f.StringVar(&t.Proof, "proof", "", "how many names are looked at: all, sample or none (default all)")
 	f.StringArrayVar(&labels, "label", nil, "your own `KEY=VALUE`; may be given several times")
 	f.BoolVar(&change, "update", false, "change the one that has this label already")
+	f.StringVar(&t.Group, "group", "", "the `GROUP` it belongs to, for --canary and --push-mode")
+	f.BoolVar(&t.Canary, "canary", false, "a new version goes here first, and to the rest of the group when it is seen served")
+	f.StringVar(&t.PushMode, "push-mode", "", "parallel, or serial: never at the same time as others of the group (default parallel)")
+	f.IntVar(&t.Concurrency, "concurrency", 0, "how many `CONNECTIONS` at a time from each node (default 4)")
+	f.IntVar(&t.Rate, "rate", 0, "how many `VERSIONS` a minute at most (default any)")
 	flagWords(cmd, "proof", "all", "sample", "none")
+	flagWords(cmd, "push-mode", "parallel", "serial")
 	cmd.RunE = func(cmd *cobra.Command, words []string) (err error) {
 		t.Label = words[0]
 		if t.Labels, err = labelled(labels); err != nil {

@@ -27,6 +27,7 @@ func (r *reading) check() {
 	r.between("work.workers", int64(c.Work.Workers), 1, 1000)
 	r.between("limits.body", int64(c.Limits.Body), 1<<10, 1<<30)
 	r.lasts("probe.timeout", c.Probe.Timeout, time.Second, 5*time.Minute)
+	r.between("probe.per_hour", int64(c.Probe.PerHour), 1, 1_000_000_000)
 	r.lasts("shutdown.grace", c.Shutdown.Grace, time.Second, time.Hour)
 	r.lasts("retention.exchanges", c.Retention.Exchanges, time.Hour, 0)
 	r.lasts("retention.lookups", c.Retention.Lookups, time.Hour, 0)

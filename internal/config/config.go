@@ -86,6 +86,7 @@ const (
 type Probe struct {
 	Roots   string             `json:"roots"`
 	Timeout certfleet.Duration `json:"timeout"`
+	PerHour int                `json:"per_hour"`
 }
 
 // Outbound opens private networks to requests whose URL came from data.
@@ -124,7 +125,7 @@ func Default() *Config {
 		Listen:    Listen{API: "127.0.0.1:7443", HTTP01: ":80", TLSALPN01: Off},
 		Log:       Log{Format: "text"},
 		Preflight: Preflight{Mode: PreflightAuto},
-		Probe:     Probe{Timeout: certfleet.Duration(10 * time.Second)},
+		Probe:     Probe{Timeout: certfleet.Duration(10 * time.Second), PerHour: 20000},
 		Limits:    Limits{Body: 1 << 20},
 		Retention: Retention{Exchanges: 30 * day, Lookups: 7 * day, Events: 400 * day},
 		Work:      Work{Workers: 32},

@@ -4,39 +4,34 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/certfleet/certfleet"
-	"github.com/certfleet/certfleet/internal/store"
 )
 
-// bundle opens what is delivered; the opening is on record.
-func (r *Room) bundle(ctx context.Context, d *certfleet.Delivery) (*certfleet.Bundle, error) {
+// bundle opens what is delivered; whoever calls it puts the opening of the key on
+// record.
+func (r *Room) bundle(ctx context.Context, d *certfleet.Delivery) (b *certfleet.Bundle, keyID int64, err error) {
 	v, err := r.DB.Version(ctx, d.VersionID)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	cert, err := r.DB.Certificate(ctx, d.CertificateID)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if v.KeyID == 0 {
-		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("the key of version %d is not here", v.ID), Advice: "import the key, or renew the certificate with a key of our own"}
+		return nil, 0, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("the key of version %d is not here", v.ID), Advice: "import the key, or renew the certificate with a key of our own"}
 	}
 	key, err := r.DB.Key(ctx, v.KeyID)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	pem, err := r.Keys.OpenPEM(ctx, key)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	err = r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.KeyOpened(ctx, key.ID, "delivery") })
-	if err != nil {
-		pem.Wipe()
-		return nil, err
-	}
-	return &certfleet.Bundle{Certificate: cert.Label, Version: v.ID, Names: v.Names, ChainPEM: v.ChainPEM, KeyPEM: pem, Fingerprint: v.Fingerprint, NotAfter: v.NotAfter}, nil
+	return &certfleet.Bundle{Certificate: cert.Label, Version: v.ID, Names: v.Names, ChainPEM: v.ChainPEM, KeyPEM: pem, Fingerprint: v.Fingerprint, NotAfter: v.NotAfter,
+		Rollback: d.Rollback, Again: !d.SentAt.IsZero()}, key.ID, nil
 }
 
 // receipt is a Receipt as it is sealed on the delivery's row.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,8 +33,13 @@ type rack struct {
 	handed   []int64                     // versions in the order in which they came, guarded by mu
 	before   []certfleet.Receipt         // of the last delivery, guarded by mu
 	stuck    bool                        // it does not reload, guarded by mu
-	fail     func(b certfleet.Bundle) error
-	during   func()
+	calls    int                         // guarded by mu
+	again    bool                        // it was told that services are to be told, guarded by mu
+
+	rolledBack bool // it was told that an older version is meant, guarded by mu
+
+	fail   func(b certfleet.Bundle) error
+	during func()
 }
 
 // Deliver holds each bundle for which fail says nothing.
@@ -62,13 +68,14 @@ func (r *rack) take(b certfleet.Bundle) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.handed = append(r.handed, b.Version)
+	r.again, r.rolledBack = r.again || b.Again, r.rolledBack || b.Rollback
 	if r.fail != nil {
 		if err := r.fail(b); err != nil {
 			return err
 		}
 	}
 	pair, err := tls.X509KeyPair(b.ChainPEM, b.KeyPEM)
-	if err != nil || b.Version < r.versions[b.Certificate] {
+	if err != nil || b.Version < r.versions[b.Certificate] && !b.Rollback {
 		return err
 	}
 	r.held[b.Certificate], r.versions[b.Certificate] = &pair, b.Version
@@ -202,6 +209,16 @@ func (y *yard) certificate(name string) *certfleet.Certificate {
 // version gives the certificate a new version, as issuing does, and returns its delivery.
 func (y *yard) version(id int64) *certfleet.Delivery {
 	y.Helper()
+	list := y.versionAll(id)
+	if len(list) != 1 {
+		y.Fatalf("%d deliveries", len(list))
+	}
+	return list[0]
+}
+
+// versionAll is version for a certificate with several targets, in their order.
+func (y *yard) versionAll(id int64) (out []*certfleet.Delivery) {
+	y.Helper()
 	c, err := y.db.Certificate(y.Context(), id)
 	if err != nil {
 		y.Fatal(err)
@@ -228,10 +245,14 @@ func (y *yard) version(id int64) *certfleet.Delivery {
 		return errors.Join(tx.AddVersion(ctx, v, nil), issue.Adopt(ctx, tx, c, v, certfleet.SlotECDSA))
 	})
 	list, _, err := y.db.Deliveries(y.Context(), store.DeliveryFilter{VersionID: v.ID})
-	if err != nil || len(list) != 1 {
-		y.Fatalf("%d deliveries: %v", len(list), err)
+	if err != nil {
+		y.Fatal(err)
 	}
-	return &list[0]
+	slices.SortFunc(list, func(a, b certfleet.Delivery) int { return int(a.TargetID - b.TargetID) })
+	for i := range list {
+		out = append(out, &list[i])
+	}
+	return out
 }
 
 // now brings one delivery further, whenever it is due.

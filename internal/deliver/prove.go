@@ -22,7 +22,7 @@ const patience = 6
 // prove looks at the certificate's names at the target's addresses and notes
 // what each serves.
 func (r *Room) prove(ctx context.Context, d *certfleet.Delivery, stored *certfleet.StoredTarget) error {
-	if len(stored.Probe) == 0 || stored.Proof == certfleet.ProofNone {
+	if !proved(stored) {
 		d.DueAt = time.Time{}
 		return r.save(ctx, d, nil)
 	}
@@ -42,6 +42,13 @@ func (r *Room) prove(ctx context.Context, d *certfleet.Delivery, stored *certfle
 		return r.release(ctx, d) // a look that was cut off says nothing about the edge
 	}
 	return r.saw(context.WithoutCancel(ctx), d, stored, v, sights)
+}
+
+// release gives a claimed delivery back as it was, to be done again at once by
+// whoever comes next.
+func (r *Room) release(ctx context.Context, d *certfleet.Delivery) error {
+	d.Owner, d.LeaseUntil = "", time.Time{}
+	return r.save(ctx, d, nil)
 }
 
 func names(all []certfleet.Name, p certfleet.Proof) []certfleet.Name {
@@ -71,14 +78,14 @@ func (r *Room) saw(ctx context.Context, d *certfleet.Delivery, stored *certfleet
 	var e *certfleet.Event
 	if problem == "" {
 		d.State, d.ServedAt, d.Problem, d.Advice, d.Attempts = certfleet.DeliveryServed, now, "", "", 0
-		d.DueAt = plan.Relook(now, v.NotAfter.Sub(v.NotBefore), rand.Float64())
+		d.DueAt = r.again(ctx, now, v.NotAfter.Sub(v.NotBefore))
 		if was != certfleet.DeliveryServed {
 			e = event(d, "delivery.served", fmt.Sprintf("seen in a handshake at %s", stored.Label))
 		}
 	} else {
 		e = r.unseen(d, stored, problem, now)
 	}
-	return r.DB.Tx(ctx, now, func(tx *store.Tx) error {
+	return r.DB.Tx(ctx, now, func(tx *store.Tx) (err error) {
 		for _, s := range sights {
 			row := certfleet.Sighting{DeliveryID: d.ID, Name: s.Name, Address: s.Address, Fingerprint: s.Fingerprint, At: s.At}
 			if s.Err != nil {
@@ -88,8 +95,21 @@ func (r *Room) saw(ctx context.Context, d *certfleet.Delivery, stored *certfleet
 				return err
 			}
 		}
-		if err := tx.SaveDelivery(ctx, d); err != nil || e == nil {
+		if problem != "" && stored.Canary && d.State == certfleet.DeliveryDue && !d.Rollback && d.ServedAt.IsZero() {
+			if e, err = r.canaryFails(ctx, tx, d, stored, problem); err != nil {
+				return err
+			}
+		}
+		if err := tx.SaveDelivery(ctx, d); err != nil {
 			return err
+		}
+		if problem == "" && stored.Canary && was != certfleet.DeliveryServed {
+			if err := r.canarySings(ctx, tx, d, stored); err != nil {
+				return err
+			}
+		}
+		if e == nil {
+			return nil
 		}
 		return tx.Event(ctx, *e)
 	})
@@ -106,8 +126,8 @@ func otherwise(s probe.Sight, v *certfleet.Version) string {
 	return ""
 }
 
-// unseen goes on looking for a while, then delivers once more; a name that was
-// served falls back at once.
+// unseen goes on looking for a while, then delivers once more. A name that was
+// served falls back at once, and what a second look confirms is delivered again.
 func (r *Room) unseen(d *certfleet.Delivery, stored *certfleet.StoredTarget, problem string, now time.Time) *certfleet.Event {
 	was, new := d.State, d.Problem != problem
 	d.Attempts++
@@ -116,6 +136,9 @@ func (r *Room) unseen(d *certfleet.Delivery, stored *certfleet.StoredTarget, pro
 		d.State = certfleet.DeliveryApplied
 	}
 	d.DueAt = plan.Again(now, d.Attempts, time.Time{}, rand.Float64())
+	if was == certfleet.DeliveryServed {
+		d.Attempts = patience - 1
+	}
 	if d.Attempts%patience == 0 {
 		d.State = certfleet.DeliveryDue
 	}

@@ -30,8 +30,12 @@ func TargetRow(t api.Target) (*certfleet.StoredTarget, error) {
 	if !slices.Contains([]certfleet.Proof{certfleet.ProofAll, certfleet.ProofSample, certfleet.ProofNone}, proof) {
 		return nil, invalid("use one of all, sample, none", fmt.Sprintf("proof %q is not known", t.Proof))
 	}
+	pace, err := paceOf(t)
+	if err != nil {
+		return nil, err
+	}
 	spec, err := t.SpecJSON()
-	return &certfleet.StoredTarget{Label: t.Label, Type: t.Type, Spec: spec, Probe: t.Probe, Proof: proof, Labels: t.Labels, Paused: t.Paused}, err
+	return &certfleet.StoredTarget{Label: t.Label, Type: t.Type, Spec: spec, Probe: t.Probe, Proof: proof, Labels: t.Labels, Paused: t.Paused, Pace: pace}, err
 }
 
 func checkAddress(s string) error {

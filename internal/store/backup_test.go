@@ -298,7 +298,7 @@ func TestBadBackupLeavesTheDestinationAlone(t *testing.T) {
 }
 
 func TestBackupOfANewerReleaseIsNotRestored(t *testing.T) {
-	store.WithSchema(t, release(t, map[string]string{"0002_more.sql": "-- oldest: 1\nALTER TABLE target ADD COLUMN colour TEXT NOT NULL DEFAULT '';"}))
+	store.WithSchema(t, release(t, map[string]string{"9002_more.sql": "-- oldest: 1\nALTER TABLE target ADD COLUMN colour TEXT NOT NULL DEFAULT '';"}))
 	db := mustOpen(t, storetest.SQLiteFile(t))
 	file := filepath.Join(t.TempDir(), "backup.db")
 	if err := db.Backup(t.Context(), file, nil); err != nil {
@@ -318,7 +318,7 @@ func TestBackupOfAnOlderReleaseIsUpgraded(t *testing.T) {
 	if err := db.Backup(t.Context(), file, nil); err != nil {
 		t.Fatal(err)
 	}
-	store.WithSchema(t, release(t, map[string]string{"0002_more.sql": "-- oldest: 1\nALTER TABLE target ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey';"}))
+	store.WithSchema(t, release(t, map[string]string{"9002_more.sql": "-- oldest: 1\nALTER TABLE target ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey';"}))
 	destinations(t, func(t *testing.T, into string) {
 		if err := store.Restore(t.Context(), file, into, false); err != nil {
 			t.Fatal(err)

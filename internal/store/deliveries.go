@@ -10,7 +10,8 @@ import (
 var targets = table[certfleet.StoredTarget]{"target", "target", func(t *certfleet.StoredTarget) []field {
 	return []field{
 		{"id", &t.ID}, {"tenant_id", &t.Tenant}, {"label", &t.Label}, {"type", &t.Type}, {"spec", text(&t.Spec)}, {"probe", doc(&t.Probe)},
-		{"proof", &t.Proof}, {"labels", doc(&t.Labels)}, {"paused", flag(&t.Paused)}, {"rev", &t.Rev},
+		{"proof", &t.Proof}, {"labels", doc(&t.Labels)}, {"paused", flag(&t.Paused)},
+		{"grp", &t.Group}, {"canary", flag(&t.Canary)}, {"push_mode", &t.PushMode}, {"concurrency", &t.Concurrency}, {"rate", &t.Rate}, {"rev", &t.Rev},
 	}
 }}
 
@@ -18,7 +19,7 @@ var deliveries = table[certfleet.Delivery]{"delivery", "delivery", func(d *certf
 	return []field{
 		{"id", &d.ID}, {"tenant_id", &d.Tenant}, {"version_id", &d.VersionID}, {"target_id", &d.TargetID}, {"certificate_id", &d.CertificateID},
 		{"state", &d.State}, {"attempts", &d.Attempts}, {"receipt", &d.Receipt}, {"problem", &d.Problem}, {"advice", &d.Advice},
-		{"due_at", ms(&d.DueAt)}, {"owner", &d.Owner}, {"lease_until", ms(&d.LeaseUntil)}, {"sent_at", ms(&d.SentAt)},
+		{"due_at", ms(&d.DueAt)}, {"held", flag(&d.Held)}, {"rollback", flag(&d.Rollback)}, {"owner", &d.Owner}, {"lease_until", ms(&d.LeaseUntil)}, {"sent_at", ms(&d.SentAt)},
 		{"applied_at", ms(&d.AppliedAt)}, {"served_at", ms(&d.ServedAt)}, {"created_at", ms(&d.CreatedAt)}, {"rev", &d.Rev},
 	}
 }}
@@ -71,16 +72,19 @@ func (q Q) TargetsOf(ctx context.Context, certificate int64) ([]certfleet.Stored
 // WantDeliveries makes one due delivery of the version for each target of its
 // certificate; older ones that did not arrive are superseded.
 func (t *Tx) WantDeliveries(ctx context.Context, v *certfleet.Version) error {
-	_, err := t.change(ctx, `UPDATE delivery SET state = 'superseded', due_at = 0, rev = rev + 1
+	_, err := t.change(ctx, `UPDATE delivery SET state = 'superseded', due_at = 0, held = 0, rollback = 0, rev = rev + 1
 		WHERE certificate_id = $1 AND version_id <> $2 AND state <> 'superseded'`, v.CertificateID, v.ID)
 	if err != nil {
 		return err
 	}
 	_, err = t.change(ctx, `INSERT INTO delivery (tenant_id, version_id, target_id, certificate_id, state, due_at, created_at)
 		SELECT c.tenant_id, CAST($1 AS BIGINT), ct.target_id, c.id, 'due', CAST($2 AS BIGINT), CAST($2 AS BIGINT) FROM certificate_target ct JOIN certificate c ON c.id = ct.certificate_id WHERE c.id = $3
-		ON CONFLICT (version_id, target_id) DO UPDATE SET state = 'due', due_at = excluded.due_at, rev = delivery.rev + 1`, v.ID, t.now.UnixMilli(), v.CertificateID)
+		ON CONFLICT (version_id, target_id) DO UPDATE SET state = 'due', due_at = excluded.due_at, rollback = 0, rev = delivery.rev + 1`, v.ID, t.now.UnixMilli(), v.CertificateID)
+	if err != nil {
+		return err
+	}
 	t.Wake()
-	return err
+	return t.holdForCanary(ctx, v.ID)
 }
 
 // SaveDelivery writes a delivery where nobody else did meanwhile.
@@ -98,9 +102,11 @@ func (q Q) DueDeliveries(ctx context.Context, now time.Time, limit int) ([]certf
 	return deliveries.list(ctx, q, "WHERE due_at > 0 AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at, id LIMIT $2", now.UnixMilli(), limit)
 }
 
-// DueSiblings are the deliveries to hand to the same target now, d among them.
+// DueSiblings are the deliveries to hand to the same target now, d among them. A
+// certificate of which another version is on its way there has its turn after that.
 func (q Q) DueSiblings(ctx context.Context, d *certfleet.Delivery, now time.Time, limit int) ([]certfleet.Delivery, error) {
-	return deliveries.list(ctx, q, "WHERE target_id = $1 AND state IN ('due', 'failed') AND due_at > 0 AND due_at <= $2 AND lease_until <= $2 ORDER BY CASE id WHEN $3 THEN 0 ELSE 1 END, due_at LIMIT $4", d.TargetID, now.UnixMilli(), d.ID, limit)
+	return deliveries.list(ctx, q, "WHERE target_id = $1 AND state IN ('due', 'failed') AND due_at > 0 AND due_at <= $2 AND lease_until <= $2"+
+		" AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.certificate_id = delivery.certificate_id AND o.target_id = delivery.target_id AND o.lease_until > $2) ORDER BY CASE id WHEN $3 THEN 0 ELSE 1 END, due_at LIMIT $4", d.TargetID, now.UnixMilli(), d.ID, limit)
 }
 
 // ClaimDelivery takes a due delivery for owner until the lease ends.

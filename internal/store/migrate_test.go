@@ -16,20 +16,23 @@ import (
 	"github.com/certfleet/certfleet/internal/store/storetest"
 )
 
-// firstStep is the file name of the schema's first step.
-const firstStep = "0001_core.sql"
-
-// release is a schema of our first step and what is added to it.
+// release is this release's schema and what is added to it.
 func release(t *testing.T, more map[string]string) fs.FS {
 	t.Helper()
 	out := fstest.MapFS{}
 	for _, engine := range []string{"sqlite", "postgres"} {
 		dir := "schema/" + engine + "/"
-		b, err := fs.ReadFile(store.Schema, dir+firstStep)
+		steps, err := fs.ReadDir(store.Schema, "schema/"+engine)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[dir+firstStep] = &fstest.MapFile{Data: b}
+		for _, s := range steps {
+			b, err := fs.ReadFile(store.Schema, dir+s.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[dir+s.Name()] = &fstest.MapFile{Data: b}
+		}
 		for name, sql := range more {
 			out[dir+name] = &fstest.MapFile{Data: []byte(sql)}
 		}
@@ -70,15 +73,15 @@ func TestOlderDatabaseIsUpgradedAndKeepsItsRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		store.WithSchema(t, release(t, map[string]string{
-			"0002_colour.sql": "-- oldest: 1\nALTER TABLE target ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey';\nCREATE TABLE colour (k TEXT PRIMARY KEY);\nINSERT INTO colour (k) VALUES ('grey');",
+			"9002_colour.sql": "-- oldest: 1\nALTER TABLE target ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey';\nCREATE TABLE colour (k TEXT PRIMARY KEY);\nINSERT INTO colour (k) VALUES ('grey');",
 		}))
 		db := mustOpen(t, where)
 		var colour, by string
 		if err := db.Raw().QueryRowContext(t.Context(), "SELECT t.colour FROM target t JOIN colour c ON c.k = t.colour WHERE t.label = 'edge-1'").Scan(&colour); err != nil || colour != "grey" {
 			t.Errorf("the new column holds %q, %v", colour, err)
 		}
-		if err := db.Raw().QueryRowContext(t.Context(), "SELECT made_by FROM schema_step WHERE n = 2").Scan(&by); err != nil || by != certfleet.Release {
-			t.Errorf("step 2 was made by %q, %v", by, err)
+		if err := db.Raw().QueryRowContext(t.Context(), "SELECT made_by FROM schema_step WHERE n = 9002").Scan(&by); err != nil || by != certfleet.Release {
+			t.Errorf("step 9002 was made by %q, %v", by, err)
 		}
 		if _, err := db.CertificateByLabel(t.Context(), 0, "shop"); err != nil {
 			t.Errorf("the certificate is gone: %v", err)
@@ -88,7 +91,7 @@ func TestOlderDatabaseIsUpgradedAndKeepsItsRows(t *testing.T) {
 
 func TestNewerDatabaseOpensWhileItsStepsAllowIt(t *testing.T) {
 	places(t, func(t *testing.T, where string) {
-		store.WithSchema(t, release(t, map[string]string{"0002_more.sql": "-- oldest: 1\nALTER TABLE target ADD COLUMN colour TEXT NOT NULL DEFAULT '';"}))
+		store.WithSchema(t, release(t, map[string]string{"9002_more.sql": "-- oldest: 1\nALTER TABLE target ADD COLUMN colour TEXT NOT NULL DEFAULT '';"}))
 		mustOpen(t, where).Close()
 		store.WithSchema(t, release(t, nil))
 		newFleet(t, mustOpen(t, where))
@@ -100,7 +103,7 @@ func TestNewerDatabaseThatExcludesUsNamesTheReleaseToInstall(t *testing.T) {
 	t.Cleanup(func() { certfleet.Release = was })
 	places(t, func(t *testing.T, where string) {
 		certfleet.Release = "9.4.2"
-		store.WithSchema(t, release(t, map[string]string{"0002_less.sql": "-- oldest: 2\nDROP TABLE stray;"}))
+		store.WithSchema(t, release(t, map[string]string{"9002_less.sql": "-- oldest: 9002\nDROP TABLE stray;"}))
 		mustOpen(t, where).Close()
 		certfleet.Release = "9.3.0"
 		store.WithSchema(t, release(t, nil))
@@ -115,8 +118,8 @@ func TestAStepThatFailsLeavesTheDatabaseAsItWas(t *testing.T) {
 	places(t, func(t *testing.T, where string) {
 		store.WithSchema(t, release(t, nil))
 		mustOpen(t, where).Close()
-		store.WithSchema(t, release(t, map[string]string{"0002_broken.sql": "-- oldest: 1\nCREATE TABLE half (k TEXT);\nSELECT no_such_column FROM target;"}))
-		if _, err := openAt(t, where, store.Options{}); err == nil || !strings.Contains(err.Error(), "0002_broken.sql") {
+		store.WithSchema(t, release(t, map[string]string{"9002_broken.sql": "-- oldest: 1\nCREATE TABLE half (k TEXT);\nSELECT no_such_column FROM target;"}))
+		if _, err := openAt(t, where, store.Options{}); err == nil || !strings.Contains(err.Error(), "9002_broken.sql") {
 			t.Errorf("got %v; want an error that names the step", err)
 		}
 		store.WithSchema(t, release(t, nil))

@@ -31,6 +31,9 @@ func fill[T any](t testing.TB, v *T, keep ...string) *T {
 		case []certfleet.Name:
 			f.Set(reflect.ValueOf([]certfleet.Name{name(t, "filled.example.com"), name(t, "*.example.org"), name(t, "2001:db8::7")}))
 			continue
+		case certfleet.Pace:
+			f.Set(reflect.ValueOf(certfleet.Pace{Group: "web", Canary: true, PushMode: certfleet.PushSerial, Concurrency: 3, Rate: 7}))
+			continue
 		case certfleet.PolicySpec:
 			f.Set(reflect.ValueOf(certfleet.PolicySpec{Authorities: []string{"ca"}, Validity: certfleet.Duration(time.Hour), ReuseKey: true}))
 			continue

@@ -59,6 +59,15 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 		},
 		"due orders":     func(q store.Q) error { _, err := q.DueOrders(ctx, now, 500); return err },
 		"due deliveries": func(q store.Q) error { _, err := q.DueDeliveries(ctx, now, 500); return err },
+		"due beside resting targets": func(q store.Q) error {
+			_, err := q.DueDeliveriesBut(ctx, []int64{1, 2}, now, 500)
+			return err
+		},
+		"group busy": func(q store.Q) error {
+			_, err := q.GroupBusy(ctx, &certfleet.StoredTarget{ID: 1, Pace: certfleet.Pace{Group: "web"}}, now)
+			return err
+		},
+		"served": func(q store.Q) error { _, err := q.CountServed(ctx); return err },
 		"due siblings": func(q store.Q) error {
 			_, err := q.DueSiblings(ctx, &certfleet.Delivery{ID: 1, TargetID: 1}, now, 500)
 			return err

@@ -16,7 +16,7 @@ func (t *Tx) EmptySlot(ctx context.Context, s certfleet.Slot) error {
 // certificate that have none; the others stay as they are. What goes to a target
 // that the certificate no longer has is superseded.
 func (t *Tx) WantMissingDeliveries(ctx context.Context, v *certfleet.Version) error {
-	_, err := t.change(ctx, `UPDATE delivery SET state = 'superseded', due_at = 0, rev = rev + 1
+	_, err := t.change(ctx, `UPDATE delivery SET state = 'superseded', due_at = 0, held = 0, rollback = 0, rev = rev + 1
 		WHERE certificate_id = $1 AND state <> 'superseded' AND target_id NOT IN (SELECT target_id FROM certificate_target WHERE certificate_id = $1)`, v.CertificateID)
 	if err != nil {
 		return err
@@ -24,24 +24,16 @@ func (t *Tx) WantMissingDeliveries(ctx context.Context, v *certfleet.Version) er
 	_, err = t.change(ctx, `INSERT INTO delivery (tenant_id, version_id, target_id, certificate_id, state, due_at, created_at)
 		SELECT c.tenant_id, CAST($1 AS BIGINT), ct.target_id, c.id, 'due', CAST($2 AS BIGINT), CAST($2 AS BIGINT) FROM certificate_target ct JOIN certificate c ON c.id = ct.certificate_id WHERE c.id = $3
 		ON CONFLICT (version_id, target_id) DO UPDATE SET state = 'due', due_at = excluded.due_at, rev = delivery.rev + 1 WHERE delivery.state = 'superseded'`, v.ID, t.now.UnixMilli(), v.CertificateID)
+	if err != nil {
+		return err
+	}
 	t.Wake()
-	return err
+	return t.holdForCanary(ctx, v.ID)
 }
 
 // StopDeliveries ends all deliveries of a certificate: nothing more is sent or
 // looked at. What targets hold stays there.
 func (t *Tx) StopDeliveries(ctx context.Context, certificate int64) error {
-	_, err := t.change(ctx, "UPDATE delivery SET state = 'superseded', due_at = 0, rev = rev + 1 WHERE certificate_id = $1 AND state <> 'superseded'", certificate)
+	_, err := t.change(ctx, "UPDATE delivery SET state = 'superseded', due_at = 0, held = 0, rollback = 0, rev = rev + 1 WHERE certificate_id = $1 AND state <> 'superseded'", certificate)
 	return err
-}
-
-// DeliverAgain makes the newest delivery of each certificate to a target due
-// now, of one certificate or (zero) of all. Those that arrived are left out
-// unless all is set. It says how many are due.
-func (t *Tx) DeliverAgain(ctx context.Context, target, certificate int64, all bool) (int64, error) {
-	n, err := t.change(ctx, `UPDATE delivery SET state = 'due', due_at = $1, attempts = 0, rev = rev + 1
-		WHERE target_id = $2 AND state <> 'superseded' AND lease_until <= $1 AND (CAST($3 AS BIGINT) = 0 OR certificate_id = $3) AND ($4 = 1 OR state IN ('due', 'sent', 'failed'))`,
-		t.now.UnixMilli(), target, certificate, flag(&all))
-	t.Wake()
-	return n, err
 }

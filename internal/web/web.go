@@ -97,6 +97,7 @@ func (s *server) routes() {
 	s.authorityRoutes()
 	s.accountRoutes()
 	s.targetRoutes()
+	s.deliverRoutes()
 	s.fleetRoutes()
 	s.whyRoutes()
 	s.eventRoutes()

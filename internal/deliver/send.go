@@ -1,0 +1,190 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/plan"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// cargo is one delivery on its way, and what came of it.
+type cargo struct {
+	d      *certfleet.Delivery
+	bundle *certfleet.Bundle
+	event  *certfleet.Event
+	proven bool // nobody looks further, so that it counts as proof for a canary
+}
+
+// send hands the bundles over and notes what came of each. What happens to all is
+// written in one transaction before and one after.
+func (r *Room) send(ctx context.Context, first *certfleet.Delivery, stored *certfleet.StoredTarget) error {
+	list, err := r.claim(ctx, first, stored)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	all := make([]*cargo, len(list))
+	for i, d := range list {
+		all[i] = &cargo{d: d}
+	}
+	target, err := r.Target(stored)
+	if err != nil {
+		return r.failAll(ctx, all, stored, err)
+	}
+	defer wipe(all)
+	going, before, err := r.load(ctx, all, stored)
+	if err != nil {
+		return errors.Join(err, r.failAll(ctx, all, stored, err))
+	}
+	if len(going) > 0 {
+		r.hand(ctx, going, before, stored, target)
+	}
+	return r.keep(ctx, all, stored)
+}
+
+func wipe(all []*cargo) {
+	for _, c := range all {
+		if c.bundle != nil {
+			c.bundle.KeyPEM.Wipe()
+		}
+	}
+}
+
+// load opens what can be opened; the openings are on record before anything leaves.
+func (r *Room) load(ctx context.Context, all []*cargo, stored *certfleet.StoredTarget) (going []*cargo, before []certfleet.Receipt, err error) {
+	var keys []int64
+	for _, c := range all {
+		b, key, err := r.bundle(ctx, c.d)
+		if err != nil {
+			r.fail(c, stored, err)
+			continue
+		}
+		c.bundle, going, keys = b, append(going, c), append(keys, key)
+		if rc := r.receiptBefore(ctx, c.d, b.Certificate); rc != nil {
+			before = append(before, *rc)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil, nil
+	}
+	return going, before, r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		for _, k := range keys {
+			if err := tx.KeyOpened(ctx, k, "delivery"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// hand gives the bundles to the target; one without a receipt went wrong.
+func (r *Room) hand(ctx context.Context, going []*cargo, before []certfleet.Receipt, stored *certfleet.StoredTarget, target certfleet.Target) {
+	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	defer cancel()
+	bundles := make([]certfleet.Bundle, len(going))
+	for i, c := range going {
+		bundles[i] = *c.bundle
+	}
+	receipts, err := target.Deliver(ctx, bundles, before)
+	byVersion := map[int64]certfleet.Receipt{}
+	for _, rc := range receipts {
+		byVersion[rc.Version] = rc
+	}
+	for _, c := range going {
+		rc, ok := byVersion[c.d.VersionID]
+		switch {
+		case !ok && err == nil:
+			r.fail(c, stored, fmt.Errorf("target %s said nothing about it", stored.Label))
+		case !ok:
+			r.fail(c, stored, err)
+		case rc.Err != nil:
+			r.fail(c, stored, rc.Err)
+		default:
+			r.sent(ctx, c, rc, stored, target)
+		}
+	}
+}
+
+func (r *Room) sent(ctx context.Context, c *cargo, rc certfleet.Receipt, stored *certfleet.StoredTarget, target certfleet.Target) {
+	now, d := time.Now(), c.d
+	sealed, err := r.Keys.Seal(context.WithoutCancel(ctx), receiptText(rc), receiptAAD(d))
+	if err != nil {
+		r.fail(c, stored, err)
+		return
+	}
+	d.State, d.SentAt, d.Receipt, d.Problem, d.Advice = certfleet.DeliverySent, now, sealed, "", ""
+	if v, ok := target.(certfleet.Verifier); ok && !rc.Applied {
+		held, err := v.Holds(ctx, c.bundle.Certificate, rc)
+		rc.Applied = err == nil && held == c.bundle.Fingerprint
+	}
+	kind := "delivery.sent"
+	if rc.Applied {
+		d.State, d.AppliedAt, kind = certfleet.DeliveryApplied, now, "delivery.applied"
+	}
+	d.Owner, d.LeaseUntil, d.DueAt, d.Attempts = "", time.Time{}, time.Time{}, 0
+	if proved(stored) {
+		d.DueAt = now
+	} else {
+		c.proven = rc.Applied
+	}
+	c.event = event(d, kind, fmt.Sprintf("version %d is at %s", d.VersionID, stored.Label))
+}
+
+// proved reports whether anybody looks at what the target serves.
+func proved(stored *certfleet.StoredTarget) bool {
+	return len(stored.Probe) > 0 && stored.Proof != certfleet.ProofNone
+}
+
+func (r *Room) failAll(ctx context.Context, all []*cargo, stored *certfleet.StoredTarget, cause error) error {
+	for _, c := range all {
+		r.fail(c, stored, cause)
+	}
+	return r.keep(ctx, all, stored)
+}
+
+// fail keeps the delivery due; what the target holds stays in place.
+func (r *Room) fail(c *cargo, stored *certfleet.StoredTarget, cause error) {
+	d := c.d
+	d.Owner, d.LeaseUntil = "", time.Time{}
+	if errors.Is(cause, context.Canceled) {
+		return // we end, the target did nothing wrong
+	}
+	d.Attempts++
+	d.State, d.Problem, d.Advice = certfleet.DeliveryFailed, cause.Error(), certfleet.AdviceOf(cause)
+	d.DueAt = plan.Again(time.Now(), d.Attempts, certfleet.RetryOf(cause), rand.Float64())
+	c.event = event(d, "delivery.failed", stored.Label+": "+cause.Error())
+}
+
+// keep writes what came of all. A delivery that was superseded meanwhile stays so,
+// and the newer version has its turn.
+func (r *Room) keep(ctx context.Context, all []*cargo, stored *certfleet.StoredTarget) error {
+	ctx = context.WithoutCancel(ctx)
+	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		for _, c := range all {
+			if err := r.keepOne(ctx, tx, c, stored); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (r *Room) keepOne(ctx context.Context, tx *store.Tx, c *cargo, stored *certfleet.StoredTarget) error {
+	err := tx.SaveDelivery(ctx, c.d)
+	if errors.Is(err, store.ErrStale) {
+		return tx.ReleaseDelivery(ctx, c.d.ID, r.Owner)
+	}
+	if err != nil || c.event == nil {
+		return err
+	}
+	if c.proven && stored.Canary {
+		if err := r.canarySings(ctx, tx, c.d, stored); err != nil {
+			return err
+		}
+	}
+	return tx.Event(ctx, *c.event)
+}

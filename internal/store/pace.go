@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/certfleet/certfleet"
+)
+
+// DueDeliveriesBut are the due deliveries as DueDeliveries lists them, without what
+// would be handed to the targets that rest now; looks at them go on.
+func (q Q) DueDeliveriesBut(ctx context.Context, resting []int64, now time.Time, limit int) ([]certfleet.Delivery, error) {
+	if len(resting) == 0 {
+		return q.DueDeliveries(ctx, now, limit)
+	}
+	ids := make([]string, len(resting))
+	for i, id := range resting {
+		ids[i] = strconv.FormatInt(id, 10)
+	}
+	return deliveries.list(ctx, q, "WHERE due_at > 0 AND due_at <= $1 AND lease_until <= $1 AND (state NOT IN ('due', 'failed') OR target_id NOT IN ("+strings.Join(ids, ", ")+")) ORDER BY due_at, id LIMIT $2", now.UnixMilli(), limit)
+}
+
+// ClaimDeliveries takes those of the list that nobody was faster with.
+func (t *Tx) ClaimDeliveries(ctx context.Context, list []certfleet.Delivery, owner string, until time.Time) (got []*certfleet.Delivery, err error) {
+	for i := range list {
+		err := t.ClaimDelivery(ctx, &list[i], owner, until)
+		if errors.Is(err, ErrStale) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		got = append(got, &list[i])
+	}
+	return got, nil
+}
+
+// ReleaseDelivery ends the owner's claim on a delivery that somebody changed
+// meanwhile, so that the change has its turn at once.
+func (t *Tx) ReleaseDelivery(ctx context.Context, id int64, owner string) error {
+	_, err := t.change(ctx, "UPDATE delivery SET owner = '', lease_until = 0, rev = rev + 1 WHERE id = $1 AND owner = $2", id, owner)
+	t.Wake()
+	return err
+}
+
+// LockTarget keeps others from claiming for the target until the transaction ends,
+// and for its whole group when it is pushed to in series. It says when the target's
+// bucket is full again, see SetPace.
+func (t *Tx) LockTarget(ctx context.Context, g *certfleet.StoredTarget) (time.Time, error) {
+	lock := g.ID
+	if g.PushMode == certfleet.PushSerial && g.Group != "" {
+		first, err := t.number(ctx, "SELECT min(id) FROM target WHERE tenant_id = $1 AND grp = $2 AND grp <> ''", orDefault(g.Tenant), g.Group)
+		if err != nil {
+			return time.Time{}, err
+		}
+		lock = first
+	}
+	if _, err := t.change(ctx, "UPDATE target SET pace_at = pace_at WHERE id = $1", lock); err != nil {
+		return time.Time{}, err
+	}
+	at, err := t.number(ctx, "SELECT pace_at FROM target WHERE id = $1", g.ID)
+	return certfleet.FromMillis(at), err
+}
+
+// SetPace notes when the target's bucket is full again.
+func (t *Tx) SetPace(ctx context.Context, target int64, at time.Time) error {
+	return t.changeOne(ctx, "UPDATE target SET pace_at = $1 WHERE id = $2", certfleet.Millis(at), target)
+}
+
+// GroupBusy reports whether another target of the group is being delivered to, of
+// those that are pushed to in series.
+func (q Q) GroupBusy(ctx context.Context, g *certfleet.StoredTarget, now time.Time) (bool, error) {
+	n, err := q.number(ctx, `SELECT count(*) FROM delivery d JOIN target t ON t.id = d.target_id
+		WHERE d.lease_until > $1 AND d.lease_until > 0 AND d.state IN ('due', 'failed', 'superseded') AND t.tenant_id = $2 AND t.grp = $3 AND t.push_mode = 'serial' AND t.id <> $4`,
+		now.UnixMilli(), orDefault(g.Tenant), g.Group, g.ID)
+	return n > 0, err
+}
+
+// holdForCanary lets the deliveries of a version to the members of a group wait
+// until the group's canary was seen serving it.
+func (t *Tx) holdForCanary(ctx context.Context, version int64) error {
+	_, err := t.change(ctx, `UPDATE delivery SET held = 1, due_at = 0, rev = rev + 1, problem = 'it waits until the canary of its group is seen serving this version'
+		WHERE version_id = $1 AND state = 'due' AND EXISTS (
+			SELECT 1 FROM target m JOIN target c ON c.tenant_id = m.tenant_id AND c.grp = m.grp AND c.canary = 1 AND c.grp <> ''
+			JOIN delivery cd ON cd.version_id = $1 AND cd.target_id = c.id AND cd.state NOT IN ('served', 'superseded')
+			WHERE m.id = delivery.target_id AND m.canary = 0)`, version)
+	return err
+}
+
+// FreeHeld makes due what waited for this canary to serve the version, unless
+// another canary of the group is still to be seen. It says how many.
+func (t *Tx) FreeHeld(ctx context.Context, version int64, canary *certfleet.StoredTarget) (int64, error) {
+	n, err := t.change(ctx, `UPDATE delivery SET held = 0, due_at = $1, problem = '', advice = '', rev = rev + 1
+		WHERE version_id = $2 AND held = 1 AND target_id IN (SELECT id FROM target WHERE tenant_id = $3 AND grp = $4 AND grp <> '')
+		AND NOT EXISTS (SELECT 1 FROM delivery cd JOIN target c ON c.id = cd.target_id WHERE cd.version_id = $2 AND c.tenant_id = $3 AND c.grp = $4 AND c.canary = 1 AND c.id <> $5 AND cd.state NOT IN ('served', 'superseded'))`,
+		t.now.UnixMilli(), version, orDefault(canary.Tenant), canary.Group, canary.ID)
+	t.Wake()
+	return n, err
+}
+
+// TellHeld says to what waits for a canary why it goes on waiting.
+func (t *Tx) TellHeld(ctx context.Context, version int64, canary *certfleet.StoredTarget, problem, advice string) error {
+	_, err := t.change(ctx, `UPDATE delivery SET problem = $1, advice = $2, rev = rev + 1
+		WHERE version_id = $3 AND held = 1 AND target_id IN (SELECT id FROM target WHERE tenant_id = $4 AND grp = $5 AND grp <> '')`,
+		problem, advice, version, orDefault(canary.Tenant), canary.Group)
+	return err
+}
+
+// CountServed says how many deliveries are looked at again now and then.
+func (q Q) CountServed(ctx context.Context) (int64, error) {
+	return q.number(ctx, "SELECT count(*) FROM delivery WHERE state = 'served'")
+}

@@ -1,0 +1,184 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/store/storetest"
+)
+
+// group gives the fleet's certificate three targets of one group, the first of
+// them its canary, and wants its version there.
+func (f *fleet) group(t *testing.T, db *store.DB) (targets []certfleet.StoredTarget) {
+	t.Helper()
+	f.cert.Targets = nil
+	write(t, db, func(ctx context.Context, tx *store.Tx) error {
+		for n := range 3 {
+			g := certfleet.StoredTarget{Label: fmt.Sprint("web-", n), Type: "files", Pace: certfleet.Pace{Group: "web", Canary: n == 0, PushMode: certfleet.PushSerial, Concurrency: 2, Rate: 60}}
+			if err := tx.AddTarget(ctx, &g); err != nil {
+				return err
+			}
+			targets, f.cert.Targets = append(targets, g), append(f.cert.Targets, g.Label)
+		}
+		if err := tx.ReplaceCertificate(ctx, &f.cert, ""); err != nil {
+			return err
+		}
+		return tx.WantDeliveries(ctx, &f.version)
+	})
+	return targets
+}
+
+// at is the delivery of a version to a target.
+func at(t *testing.T, db *store.DB, version, target int64) *certfleet.Delivery {
+	t.Helper()
+	list, _, err := db.Deliveries(t.Context(), store.DeliveryFilter{VersionID: version, TargetID: target})
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d deliveries, %v", len(list), err)
+	}
+	return &list[0]
+}
+
+func TestAGroupWaitsForItsCanary(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		g := f.group(t, db)
+		if got, err := db.Target(t.Context(), g[0].ID); err != nil || got.Pace != g[0].Pace {
+			t.Errorf("kept %+v, %v; want %+v", got, err, g[0].Pace)
+		}
+		due := func() (out []int64) {
+			list, err := db.DueDeliveries(t.Context(), now, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range list {
+				out = append(out, d.TargetID)
+			}
+			return out
+		}
+		if got := due(); !same(got, []int64{g[0].ID}) {
+			t.Fatalf("due are %v, want the canary alone", got)
+		}
+		for _, m := range g[1:] {
+			if d := at(t, db, f.version.ID, m.ID); !d.Held || d.State != certfleet.DeliveryDue || d.Problem == "" {
+				t.Errorf("a member's delivery: %+v", d)
+			}
+		}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return tx.TellHeld(ctx, f.version.ID, &g[0], "it failed", "mend it")
+		})
+		if d := at(t, db, f.version.ID, g[1].ID); !d.Held || d.Problem != "it failed" || d.Advice != "mend it" {
+			t.Errorf("after the canary failed: %+v", d)
+		}
+		var n int64
+		write(t, db, func(ctx context.Context, tx *store.Tx) (err error) {
+			n, err = tx.FreeHeld(ctx, f.version.ID, &g[0])
+			return err
+		})
+		if got := due(); n != 2 || len(got) != 3 {
+			t.Errorf("freed %d, due are %v", n, got)
+		}
+	})
+}
+
+func TestARollbackGoesToTheLastVersionThatWasServed(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		g := f.group(t, db)
+		newest := &f.version
+		next := func(fingerprint string, served bool) *certfleet.Version {
+			v := f.addVersion(t, db, f.cert.ID, fingerprint)
+			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.WantDeliveries(ctx, v) })
+			if d := at(t, db, v.ID, g[0].ID); served {
+				d.State, d.ServedAt = certfleet.DeliveryServed, now
+				write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveDelivery(ctx, d) })
+			}
+			newest = v
+			return v
+		}
+		var err error
+		back := func() (good *certfleet.Delivery) {
+			write(t, db, func(ctx context.Context, tx *store.Tx) error {
+				good, err = tx.RollBack(ctx, at(t, db, newest.ID, g[0].ID))
+				return nil
+			})
+			return good
+		}
+		if back(); certfleet.KindOf(err) != certfleet.NotFound {
+			t.Errorf("with no version before: %v", err)
+		}
+		was := next("beef", true)
+		next("cafe", false)
+		next("dead", false)
+		if got := back(); err != nil || got.VersionID != was.ID || !got.Rollback || got.State != certfleet.DeliveryDue {
+			t.Fatalf("rolled back to %+v, %v; want version %d", got, err, was.ID)
+		}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.CertificateAgain(ctx, f.cert.ID, true)
+			return err
+		})
+		if d := at(t, db, was.ID, g[0].ID); d.State != certfleet.DeliverySuperseded || d.Rollback {
+			t.Errorf("after force the rollback is %+v", d)
+		}
+		if d := at(t, db, newest.ID, g[1].ID); d.Held || !d.DueAt.Equal(now) {
+			t.Errorf("after force a member has %+v", d)
+		}
+	})
+}
+
+func TestATargetsPaceIsKept(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		g := f.group(t, db)
+		ctx := t.Context()
+		d := at(t, db, f.version.ID, g[0].ID)
+		if list, err := db.DueDeliveriesBut(ctx, []int64{g[0].ID, 1 << 40}, now, 10); err != nil || len(list) != 0 {
+			t.Errorf("due beside a resting target: %v, %v", list, err)
+		}
+		full := now.Add(time.Minute)
+		write(t, db, func(ctx context.Context, tx *store.Tx) error {
+			if at, err := tx.LockTarget(ctx, &g[0]); err != nil || !at.IsZero() {
+				t.Errorf("a fresh bucket is full at %v, %v", at, err)
+			}
+			return tx.SetPace(ctx, g[0].ID, full)
+		})
+		g[0].Probe = []string{"192.0.2.7:443"}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error {
+			if err := tx.SaveTarget(ctx, &g[0]); err != nil {
+				return err
+			}
+			if at, err := tx.LockTarget(ctx, &g[0]); err != nil || !at.Equal(full) {
+				t.Errorf("the bucket is full at %v, %v; want %v", at, err, full)
+			}
+			got, err := tx.ClaimDeliveries(ctx, []certfleet.Delivery{*d, *d}, "a", now.Add(time.Minute))
+			if err != nil || len(got) != 1 {
+				t.Errorf("claimed %d, %v; want one, as the second is taken", len(got), err)
+			}
+			return nil
+		})
+		for i, want := range []bool{false, true, true} {
+			if busy, err := db.GroupBusy(ctx, &g[i], now); err != nil || busy != want {
+				t.Errorf("for %s the group is busy: %v, %v", g[i].Label, busy, err)
+			}
+		}
+		second := f.addVersion(t, db, f.cert.ID, "beef")
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.WantDeliveries(ctx, second) })
+		fresh := at(t, db, second.ID, g[0].ID)
+		if list, err := db.DueSiblings(ctx, fresh, now, 10); err != nil || len(list) != 0 {
+			t.Errorf("while the older version is on its way: %v, %v", list, err)
+		}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.ReleaseDelivery(ctx, d.ID, "somebody else"), tx.ReleaseDelivery(ctx, d.ID, "a"))
+		})
+		if list, err := db.DueSiblings(ctx, fresh, now, 10); err != nil || len(list) != 1 {
+			t.Errorf("after it was given up: %v, %v", list, err)
+		}
+		if n, err := db.CountServed(ctx); err != nil || n != 0 {
+			t.Errorf("%d are served, %v", n, err)
+		}
+	})
+}
