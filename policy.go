@@ -150,6 +150,7 @@ type Account struct {
 	EABKeyID    string
 	EABSealed   []byte // the binding's HMAC key, sealed; cleared once registered
 	Problem     string
+	Labels      Labels
 	CreatedAt   time.Time
 	Rev         int64
 }

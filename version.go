@@ -14,7 +14,8 @@ type Version struct {
 	Serial        string // lower-case hex
 	Fingerprint   string // SHA-256 of the leaf, lower-case hex
 	SPKI          string // SHA-256 of the subject public key info, lower-case hex
-	Issuer        string
+	Issuer        string // its common name
+	IssuerName    string // all of its name (RFC 2253), for searching; known when it comes in only
 	Subject       string
 	AuthorityID   int64
 	Profile       string

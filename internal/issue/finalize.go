@@ -1,10 +1,12 @@
 package issue
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -119,7 +121,7 @@ func versionOf(j *job, leaf *x509.Certificate, chains []certfleet.Chain, chain [
 func VersionOf(leaf *x509.Certificate, chain []byte) *certfleet.Version {
 	v := &certfleet.Version{
 		Names: pki.NamesOf(leaf), Serial: pki.Serial(leaf), Fingerprint: pki.Fingerprint(leaf), SPKI: pki.SPKI(leaf.PublicKey),
-		Issuer: leaf.Issuer.CommonName, Subject: leaf.Subject.CommonName, NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(), ChainPEM: chain,
+		Issuer: cmp.Or(leaf.Issuer.CommonName, strings.Join(leaf.Issuer.Organization, ", ")), IssuerName: leaf.Issuer.String(), Subject: leaf.Subject.CommonName, NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(), ChainPEM: chain,
 	}
 	v.ARIID, _ = acme.ARIID(leaf) // a certificate without a key identifier has none
 	return v

@@ -17,7 +17,7 @@ var accounts = table[certfleet.Account]{"account", "account", func(a *certfleet.
 	return []field{
 		{"id", &a.ID}, {"tenant_id", &a.Tenant}, {"authority_id", &a.AuthorityID}, {"label", &a.Label}, {"contact", doc(&a.Contact)},
 		{"url", &a.URL}, {"key_id", ref(&a.KeyID)}, {"next_key_id", ref(&a.NextKeyID)}, {"state", &a.State}, {"agreed_at", ms(&a.AgreedAt)},
-		{"eab_key_id", &a.EABKeyID}, {"eab_sealed", &a.EABSealed}, {"problem", &a.Problem}, {"created_at", ms(&a.CreatedAt)}, {"rev", &a.Rev},
+		{"eab_key_id", &a.EABKeyID}, {"eab_sealed", &a.EABSealed}, {"problem", &a.Problem}, {"labels", doc(&a.Labels)}, {"created_at", ms(&a.CreatedAt)}, {"rev", &a.Rev},
 	}
 }}
 

@@ -227,7 +227,7 @@ type CertificateFilter struct {
 	State         string // active, paused, parked, removed, failing, due, none (no version yet)
 	DueBefore     time.Time
 	ExpiresBefore time.Time
-	Issuer        string
+	Issuer        string // part of its name, from the start of a word
 	Profile       string
 	Policy        string
 	Target        string
@@ -258,16 +258,20 @@ func (q Q) Certificates(ctx context.Context, f CertificateFilter) ([]certfleet.C
 		order = "certificate.due_at"
 		w.add("certificate.due_at > 0 AND certificate.due_at <= ?", f.DueBefore.UnixMilli())
 	}
+	by := carriers{}
+	if f.Issuer != "" {
+		var err error
+		if by, err = q.issuedBy(ctx, &w, f, order == "" && len(f.Labels) == 0); err != nil {
+			return nil, Cursor{}, err
+		}
+	}
 	w.certificateState(f.State)
-	w.tenant("certificate", f.Tenant, order != "" || len(f.Labels) > 0 || f.Policy != "" || f.Target != "")
+	w.tenant("certificate", f.Tenant, order != "" || len(f.Labels) > 0 || by.few || f.Policy != "" || f.Target != "")
 	if f.Policy != "" {
 		w.add("certificate.policy_id = (SELECT id FROM policy WHERE tenant_id = ? AND label = ?)", orDefault(f.Tenant), f.Policy)
 	}
 	if f.Target != "" {
 		w.add("certificate.id IN (SELECT ct.certificate_id FROM certificate_target ct JOIN target t ON t.id = ct.target_id WHERE t.tenant_id = ? AND t.label = ?)", orDefault(f.Tenant), f.Target)
-	}
-	if f.Issuer != "" {
-		w.add("EXISTS (SELECT 1 FROM version v WHERE v.id = certificate.version_id AND v.issuer = ?)", f.Issuer)
 	}
 	if f.Profile != "" {
 		w.add("EXISTS (SELECT 1 FROM version v WHERE v.id = certificate.version_id AND v.profile = ?)", f.Profile)
@@ -287,7 +291,7 @@ func (q Q) Certificates(ctx context.Context, f CertificateFilter) ([]certfleet.C
 	if err := q.decorateAll(ctx, list); err != nil {
 		return nil, Cursor{}, err
 	}
-	return list, next(list, f.Limit, func(c *certfleet.Certificate) Cursor {
+	return list, by.after(next(list, f.Limit, func(c *certfleet.Certificate) Cursor {
 		switch order {
 		case "certificate.not_after":
 			return Cursor{c.NotAfter.UnixMilli(), c.ID}
@@ -295,7 +299,7 @@ func (q Q) Certificates(ctx context.Context, f CertificateFilter) ([]certfleet.C
 			return Cursor{c.DueAt.UnixMilli(), c.ID}
 		}
 		return Cursor{0, c.ID}
-	}), nil
+	})), nil
 }
 
 // setKey is a column derived from the names.

@@ -56,21 +56,23 @@ type AuthorizationFilter struct {
 	Status    string
 	AccountID int64
 	OrderID   int64
+	Labels    certfleet.Labels // of the certificates
 	After     Cursor
 	Limit     int
 }
 
 // where reads table from its newest row down and looks at each row's order;
 // CROSS keeps SQLite from going through all orders instead.
-func (f AuthorizationFilter) where(q Q, table string) where {
+func (f AuthorizationFilter) where(q Q, table string, by carriers) where {
 	w := where{pg: q.pg}
 	w.join("CROSS JOIN orders o")
 	w.add("o.id = " + table + ".order_id")
 	if table == "challenge" {
-		w.tenant(table, f.Tenant, f.OrderID != 0)
+		w.tenant(table, f.Tenant, f.OrderID != 0 || by.few)
 	} else {
 		w.tenant("o", f.Tenant, true)
 	}
+	w.carriedBy(by, table+".id", table+".order_id IN (SELECT of.id FROM orders of WHERE of.certificate_id IN (%s))", "%s", "o.certificate_id")
 	if f.AccountID != 0 {
 		w.add("o.account_id = ?", f.AccountID)
 	}
@@ -85,17 +87,25 @@ func (f AuthorizationFilter) where(q Q, table string) where {
 
 // Authorizations lists one page, newest first.
 func (q Q) Authorizations(ctx context.Context, f AuthorizationFilter) ([]certfleet.Authorization, Cursor, error) {
-	w := f.where(q, "authz")
+	by, err := q.carriersOf(ctx, f.Labels, listed{"authz", f.Tenant, f.After, true})
+	if err != nil {
+		return nil, Cursor{}, err
+	}
+	w := f.where(q, "authz", by)
 	if f.Status != "" {
 		w.add("authz.status = ?", f.Status)
 	}
-	list, err := authzs.list(ctx, q, w.sql()+" ORDER BY authz.id DESC"+w.limit(f.Limit), w.args...)
-	return list, next(list, f.Limit, func(a *certfleet.Authorization) Cursor { return Cursor{0, a.ID} }), err
+	list, err := authzs.list(ctx, q, w.sql()+" ORDER BY "+w.sorted("authz.id", by)+" DESC"+w.limit(f.Limit), w.args...)
+	return list, by.after(next(list, f.Limit, func(a *certfleet.Authorization) Cursor { return Cursor{0, a.ID} })), err
 }
 
 // Challenges lists one page, newest first. Status pending means not cleaned up yet.
 func (q Q) Challenges(ctx context.Context, f AuthorizationFilter) ([]certfleet.StoredChallenge, Cursor, error) {
-	w := f.where(q, "challenge")
+	by, err := q.carriersOf(ctx, f.Labels, listed{"challenge", f.Tenant, f.After, true})
+	if err != nil {
+		return nil, Cursor{}, err
+	}
+	w := f.where(q, "challenge", by)
 	switch f.Status {
 	case "":
 	case "pending":
@@ -103,8 +113,8 @@ func (q Q) Challenges(ctx context.Context, f AuthorizationFilter) ([]certfleet.S
 	default:
 		w.add("challenge.status = ?", f.Status)
 	}
-	list, err := challenges.list(ctx, q, w.sql()+" ORDER BY challenge.id DESC"+w.limit(f.Limit), w.args...)
-	return list, next(list, f.Limit, func(c *certfleet.StoredChallenge) Cursor { return Cursor{0, c.ID} }), err
+	list, err := challenges.list(ctx, q, w.sql()+" ORDER BY "+w.sorted("challenge.id", by)+" DESC"+w.limit(f.Limit), w.args...)
+	return list, by.after(next(list, f.Limit, func(c *certfleet.StoredChallenge) Cursor { return Cursor{0, c.ID} })), err
 }
 
 // IntendChallenge stores a challenge before it is presented, so that it can be

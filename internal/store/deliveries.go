@@ -132,14 +132,20 @@ type DeliveryFilter struct {
 	CertificateID int64
 	TargetID      int64
 	VersionID     int64
+	Labels        certfleet.Labels // of the certificates
 	After         Cursor
 	Limit         int
 }
 
 // Deliveries lists one page, newest first, with the targets' labels.
 func (q Q) Deliveries(ctx context.Context, f DeliveryFilter) ([]certfleet.Delivery, Cursor, error) {
+	by, err := q.carriersOf(ctx, f.Labels, listed{"delivery", f.Tenant, f.After, true})
+	if err != nil {
+		return nil, Cursor{}, err
+	}
 	w := where{pg: q.pg}
-	w.tenant("delivery", f.Tenant, f.CertificateID != 0 || f.TargetID != 0 || f.VersionID != 0)
+	w.tenant("delivery", f.Tenant, f.CertificateID != 0 || f.TargetID != 0 || f.VersionID != 0 || by.few)
+	w.carriedBy(by, "delivery.id", "delivery.certificate_id IN (%s)", "%s", "delivery.certificate_id")
 	for _, c := range []struct {
 		col string
 		id  int64
@@ -158,11 +164,11 @@ func (q Q) Deliveries(ctx context.Context, f DeliveryFilter) ([]certfleet.Delive
 	if f.After.ID != 0 {
 		w.add("delivery.id < ?", f.After.ID)
 	}
-	list, err := deliveries.list(ctx, q, w.sql()+" ORDER BY delivery.id DESC"+w.limit(f.Limit), w.args...)
+	list, err := deliveries.list(ctx, q, w.sql()+" ORDER BY "+w.sorted("delivery.id", by)+" DESC"+w.limit(f.Limit), w.args...)
 	if err != nil {
 		return nil, Cursor{}, err
 	}
-	return list, next(list, f.Limit, func(d *certfleet.Delivery) Cursor { return Cursor{0, d.ID} }), q.nameTargets(ctx, list)
+	return list, by.after(next(list, f.Limit, func(d *certfleet.Delivery) Cursor { return Cursor{0, d.ID} })), q.nameTargets(ctx, list)
 }
 
 // nameTargets fills in the labels of a page's targets.

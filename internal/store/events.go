@@ -71,14 +71,20 @@ type EventFilter struct {
 	CertificateID int64
 	Kind          string
 	Since         time.Time
+	Labels        certfleet.Labels // of the certificates
 	After         Cursor
 	Limit         int
 }
 
 // Events lists one page, newest first.
 func (q Q) Events(ctx context.Context, f EventFilter) ([]certfleet.Event, Cursor, error) {
+	by, err := q.carriersOf(ctx, f.Labels, listed{"event", f.Tenant, f.After, true})
+	if err != nil {
+		return nil, Cursor{}, err
+	}
 	w := where{pg: q.pg}
-	w.tenant("event", f.Tenant, f.CertificateID != 0)
+	w.tenant("event", f.Tenant, f.CertificateID != 0 || by.few)
+	w.carriedBy(by, "event.id", "event.certificate_id IN (%s)", "%s", "event.certificate_id")
 	if f.CertificateID != 0 {
 		w.add("event.certificate_id = ?", f.CertificateID)
 	}
@@ -91,6 +97,6 @@ func (q Q) Events(ctx context.Context, f EventFilter) ([]certfleet.Event, Cursor
 	if f.After.ID != 0 {
 		w.add("event.id < ?", f.After.ID)
 	}
-	list, err := events.list(ctx, q, w.sql()+" ORDER BY event.id DESC"+w.limit(f.Limit), w.args...)
-	return list, next(list, f.Limit, func(e *certfleet.Event) Cursor { return Cursor{0, e.ID} }), err
+	list, err := events.list(ctx, q, w.sql()+" ORDER BY "+w.sorted("event.id", by)+" DESC"+w.limit(f.Limit), w.args...)
+	return list, by.after(next(list, f.Limit, func(e *certfleet.Event) Cursor { return Cursor{0, e.ID} })), err
 }

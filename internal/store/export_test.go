@@ -99,3 +99,10 @@ func WriteByReader(ctx context.Context, d *DB) error {
 	_, err := d.r.ExecContext(ctx, "DELETE FROM setting")
 	return explain(err, "")
 }
+
+// Walked makes lists by label walk, n rows a page at most, until the test ends.
+func Walked(t testing.TB, n int) {
+	f, l := fewest, looks
+	t.Cleanup(func() { fewest, looks = f, l })
+	fewest, looks = -1, n
+}

@@ -80,14 +80,20 @@ type KeyFilter struct {
 	Tenant        int64
 	Use           string
 	CertificateID int64
+	Labels        certfleet.Labels // of the certificates
 	After         Cursor
 	Limit         int
 }
 
 // Keys lists one page by id.
 func (q Q) Keys(ctx context.Context, f KeyFilter) ([]certfleet.Key, Cursor, error) {
+	by, err := q.carriersOf(ctx, f.Labels, listed{"key", f.Tenant, f.After, false})
+	if err != nil {
+		return nil, Cursor{}, err
+	}
 	w := where{pg: q.pg}
-	w.tenant("key", f.Tenant, f.CertificateID != 0)
+	w.tenant("key", f.Tenant, f.CertificateID != 0 || by.few)
+	w.carriedBy(by, "key.id", "key.id IN (SELECT key_id FROM version WHERE certificate_id IN (%s))", "EXISTS (SELECT 1 FROM version v WHERE v.key_id = key.id AND %s)", "v.certificate_id")
 	if f.Use != "" {
 		w.add("key.kind = ?", f.Use)
 	}
@@ -95,8 +101,8 @@ func (q Q) Keys(ctx context.Context, f KeyFilter) ([]certfleet.Key, Cursor, erro
 		w.add("key.id IN (SELECT key_id FROM version WHERE certificate_id = ?)", f.CertificateID)
 	}
 	w.after("", "key.id", f.After)
-	list, err := keys.list(ctx, q, w.sql()+" ORDER BY key.id"+w.limit(f.Limit), w.args...)
-	return list, next(list, f.Limit, func(k *certfleet.Key) Cursor { return Cursor{0, k.ID} }), err
+	list, err := keys.list(ctx, q, w.sql()+" ORDER BY "+w.sorted("key.id", by)+w.limit(f.Limit), w.args...)
+	return list, by.after(next(list, f.Limit, func(k *certfleet.Key) Cursor { return Cursor{0, k.ID} })), err
 }
 
 // KeyOpened puts on record that a private key was opened: one row a key,

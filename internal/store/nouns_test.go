@@ -153,7 +153,7 @@ var trips = []trip{
 		return there(t, db, &certfleet.Version{}, func(ctx context.Context, tx *store.Tx, v *certfleet.Version) error { return tx.AddVersion(ctx, v, nil) }, db.Version)
 	}},
 	{"version saved", func(t *testing.T, db *store.DB, f *fleet) (any, any) {
-		full := fill(t, &certfleet.Version{ID: f.version.ID, Tenant: 1, CertificateID: f.cert.ID, OrderID: f.order.ID, KeyID: f.key.ID}, "Rev")
+		full := fill(t, &certfleet.Version{ID: f.version.ID, Tenant: 1, CertificateID: f.cert.ID, OrderID: f.order.ID, KeyID: f.key.ID}, "Rev", "IssuerName")
 		return there(t, db, full, func(ctx context.Context, tx *store.Tx, v *certfleet.Version) error { return tx.SaveVersion(ctx, v) }, db.Version)
 	}},
 	{"authorization full", func(t *testing.T, db *store.DB, f *fleet) (any, any) {

@@ -108,14 +108,20 @@ type OrderFilter struct {
 	State         string // wanted, open, issued, failed, live
 	CertificateID int64
 	AccountID     int64
-	After         Cursor // newest first: continues below this id
+	Labels        certfleet.Labels // of the certificates
+	After         Cursor           // newest first: continues below this id
 	Limit         int
 }
 
 // Orders lists one page, newest first.
 func (q Q) Orders(ctx context.Context, f OrderFilter) ([]certfleet.Order, Cursor, error) {
+	by, err := q.carriersOf(ctx, f.Labels, listed{"orders", f.Tenant, f.After, true})
+	if err != nil {
+		return nil, Cursor{}, err
+	}
 	w := where{pg: q.pg}
-	w.tenant("orders", f.Tenant, f.CertificateID != 0 || f.AccountID != 0)
+	w.tenant("orders", f.Tenant, f.CertificateID != 0 || f.AccountID != 0 || by.few)
+	w.carriedBy(by, "orders.id", "orders.certificate_id IN (%s)", "%s", "orders.certificate_id")
 	switch f.State {
 	case "":
 	case "live", "pending":
@@ -132,6 +138,6 @@ func (q Q) Orders(ctx context.Context, f OrderFilter) ([]certfleet.Order, Cursor
 	if f.After.ID != 0 {
 		w.add("orders.id < ?", f.After.ID)
 	}
-	list, err := orders.list(ctx, q, w.sql()+" ORDER BY orders.id DESC"+w.limit(f.Limit), w.args...)
-	return list, next(list, f.Limit, func(o *certfleet.Order) Cursor { return Cursor{0, o.ID} }), err
+	list, err := orders.list(ctx, q, w.sql()+" ORDER BY "+w.sorted("orders.id", by)+" DESC"+w.limit(f.Limit), w.args...)
+	return list, by.after(next(list, f.Limit, func(o *certfleet.Order) Cursor { return Cursor{0, o.ID} })), err
 }

@@ -147,7 +147,8 @@ func TestCertificateFiltersPickTheRightOnes(t *testing.T) {
 		mk("removed", func(c *certfleet.Certificate) { c.State = certfleet.Removed; c.DueAt = time.Time{}; c.Failures = 2 })
 		mk("failing", func(c *certfleet.Certificate) { c.Failures = 1; c.DueAt = now.Add(time.Hour) })
 		mk("has", func(c *certfleet.Certificate) {
-			c.VersionID, c.NotAfter, c.Targets, c.DueAt = f.version.ID, f.version.NotAfter, nil, time.Time{}
+			v := f.addVersion(t, db, c.ID, "face")
+			c.VersionID, c.NotAfter, c.Targets, c.DueAt = v.ID, v.NotAfter, nil, time.Time{}
 		})
 		for _, c := range []struct {
 			name string

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/certfleet/certfleet"
@@ -13,6 +14,7 @@ func TestSearchFindsByEachField(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		f := newFleet(t, db)
 		f.addCertificate(t, db, "wild", "*.a-b.example.org", "192.0.2.7", "2001:db8::7")
+		by9 := f.issuedBy(t, db, "E9", "CN=E9,O=Let's Encrypt,C=US")
 		for _, c := range []struct{ what, field string }{
 			{"5ef00d", "serial"}, {" 5E:F0:0D ", "serial"}, {"F0:0D", "fingerprint"}, {"aa 00", "spki"}, {"CN=R11", "issuer"},
 			{"CN=shop.example.com", "subject"}, {"id.f00d", "ari"}, {"shop.example.com", "name"}, {"SHOP", "name"}, {"exam", "name"},
@@ -29,6 +31,14 @@ func TestSearchFindsByEachField(t *testing.T) {
 				t.Errorf("%q finds %+v, want nothing", c.what, hits)
 			case c.field != "" && (len(hits) == 0 || hits[0].Field != c.field || hits[0].CertificateID == 0):
 				t.Errorf("%q finds %+v, want a %s", c.what, hits, c.field)
+			}
+		}
+		for what, want := range map[string]bool{"let's encrypt": true, "Let’s  Encr": true, "lets encrypt": true, "encrypt": true, "E9": true, "o=let": true, "cn=e9": true, "E": true, "9": false, "crypt": false, "R11": false, "%": false} {
+			hits, err := db.Search(t.Context(), 0, what, 10)
+			by := slices.ContainsFunc(hits, func(h store.Hit) bool { return h.VersionID == by9.ID && h.Field == "issuer" && h.Value == "E9" })
+			list, _, bad := db.Certificates(t.Context(), store.CertificateFilter{Issuer: what})
+			if err != nil || bad != nil || by != want || (len(list) == 1) != want {
+				t.Errorf("%q finds %+v, %v and lists %d, %v; want %v", what, hits, err, len(list), bad, want)
 			}
 		}
 		if hits, err := db.Search(t.Context(), 0, "example", 2); err != nil || len(hits) != 2 {
@@ -51,4 +61,19 @@ func TestCertificatesOfANameListRemovedOnesLast(t *testing.T) {
 			t.Errorf("got %+v, %v; want the second, then the removed one", list, err)
 		}
 	})
+}
+
+// issuedBy makes a certificate with a version in use of an issuer.
+func (f *fleet) issuedBy(t *testing.T, db *store.DB, issuer, name string) *certfleet.Version {
+	t.Helper()
+	c := f.addCertificate(t, db, "by-"+issuer, "by.example.net")
+	v := &certfleet.Version{CertificateID: c.ID, Names: c.Names, Fingerprint: "by" + issuer, Issuer: issuer, IssuerName: name}
+	write(t, db, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.AddVersion(ctx, v, nil); err != nil {
+			return err
+		}
+		c.VersionID = v.ID
+		return tx.SaveCertificate(ctx, c)
+	})
+	return v
 }

@@ -39,7 +39,7 @@ func (t *Tx) AddVersion(ctx context.Context, v *certfleet.Version, all []certfle
 			return err
 		}
 	}
-	return nil
+	return t.learnIssuer(ctx, v)
 }
 
 // SaveVersion writes a version where nobody else did meanwhile.
@@ -72,14 +72,20 @@ type VersionFilter struct {
 	Tenant        int64
 	CertificateID int64
 	KeyID         int64
+	Labels        certfleet.Labels // of the certificates
 	After         Cursor
 	Limit         int
 }
 
 // Versions lists one page, newest first.
 func (q Q) Versions(ctx context.Context, f VersionFilter) ([]certfleet.Version, Cursor, error) {
+	by, err := q.carriersOf(ctx, f.Labels, listed{"version", f.Tenant, f.After, true})
+	if err != nil {
+		return nil, Cursor{}, err
+	}
 	w := where{pg: q.pg}
-	w.tenant("version", f.Tenant, f.CertificateID != 0 || f.KeyID != 0)
+	w.tenant("version", f.Tenant, f.CertificateID != 0 || f.KeyID != 0 || by.few)
+	w.carriedBy(by, "version.id", "version.certificate_id IN (%s)", "%s", "version.certificate_id")
 	if f.CertificateID != 0 {
 		w.add("version.certificate_id = ?", f.CertificateID)
 	}
@@ -89,8 +95,8 @@ func (q Q) Versions(ctx context.Context, f VersionFilter) ([]certfleet.Version, 
 	if f.After.ID != 0 {
 		w.add("version.id < ?", f.After.ID)
 	}
-	list, err := versions.list(ctx, q, w.sql()+" ORDER BY version.id DESC"+w.limit(f.Limit), w.args...)
-	return list, next(list, f.Limit, func(v *certfleet.Version) Cursor { return Cursor{0, v.ID} }), err
+	list, err := versions.list(ctx, q, w.sql()+" ORDER BY "+w.sorted("version.id", by)+" DESC"+w.limit(f.Limit), w.args...)
+	return list, by.after(next(list, f.Limit, func(v *certfleet.Version) Cursor { return Cursor{0, v.ID} })), err
 }
 
 // FillSlot says what a name serves from now on.
@@ -127,8 +133,9 @@ type Hit struct {
 	VersionID     int64
 }
 
-// Search finds versions by serial, fingerprint, SPKI, ARI id, issuer or subject
-// and domains by part of their name. Every question is answered from an index.
+// Search finds versions by serial, fingerprint, SPKI, ARI id or subject, domains
+// by part of their name, and versions by part of their issuer's. Every question
+// is answered from an index.
 func (q Q) Search(ctx context.Context, tenant int64, what string, limit int) ([]Hit, error) {
 	if what = strings.TrimSpace(what); what == "" {
 		return nil, nil
@@ -136,21 +143,34 @@ func (q Q) Search(ctx context.Context, tenant int64, what string, limit int) ([]
 	hex := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(what))
 	var out []Hit
 	for _, s := range []struct{ field, col, value string }{
-		{"serial", "serial", hex}, {"fingerprint", "fingerprint", hex}, {"spki", "spki", hex}, {"ari", "ari_id", what}, {"issuer", "issuer", what}, {"subject", "subject", what},
+		{"serial", "serial", hex}, {"fingerprint", "fingerprint", hex}, {"spki", "spki", hex}, {"ari", "ari_id", what}, {"subject", "subject", what},
 	} {
-		if len(out) >= page(limit) || s.value == "" {
-			break
-		}
-		list, err := versions.list(ctx, q, "WHERE version.tenant_id = $1 AND version."+s.col+" = $2 ORDER BY version.id DESC LIMIT $3", orDefault(tenant), s.value, page(limit))
+		hits, err := q.searchVersions(ctx, tenant, s.field, s.col, s.value, page(limit)-len(out))
 		if err != nil {
 			return nil, err
 		}
-		for _, v := range list {
-			out = append(out, Hit{"version", v.ID, s.field, s.value, v.CertificateID, v.OrderID, v.ID})
-		}
+		out = append(out, hits...)
 	}
 	names, err := q.searchNames(ctx, tenant, what, page(limit)-len(out))
-	return append(out, names...), err
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, names...)
+	issued, err := q.searchIssuers(ctx, tenant, what, page(limit)-len(out))
+	return append(out, issued...), err
+}
+
+// searchVersions finds versions, newest first, by what one column holds.
+func (q Q) searchVersions(ctx context.Context, tenant int64, field, col, value string, limit int) ([]Hit, error) {
+	if value == "" || limit <= 0 {
+		return nil, nil
+	}
+	list, err := versions.list(ctx, q, "WHERE version.tenant_id = $1 AND version."+col+" = $2 ORDER BY version.id DESC LIMIT $3", orDefault(tenant), value, limit)
+	var out []Hit
+	for _, v := range list {
+		out = append(out, Hit{"version", v.ID, field, value, v.CertificateID, v.OrderID, v.ID})
+	}
+	return out, err
 }
 
 func (q Q) searchNames(ctx context.Context, tenant int64, part string, limit int) ([]Hit, error) {
