@@ -59,9 +59,9 @@ func (c *Client) ChangeAuthority(ctx context.Context, id string, ch AuthorityCha
 	return do[Authority](ctx, c, "PATCH", at("/v1/authorities", id), nil, ch)
 }
 
-// Accounts lists all accounts.
-func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
-	p, err := page[Account](ctx, c, "/v1/accounts", nil)
+// Accounts lists all accounts, or those that carry all labels (key=value).
+func (c *Client) Accounts(ctx context.Context, labels ...string) ([]Account, error) {
+	p, err := page[Account](ctx, c, "/v1/accounts", Labelled{Label: labels})
 	return p.Items, err
 }
 

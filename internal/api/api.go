@@ -20,7 +20,8 @@ type Paging struct {
 	Limit  int    `query:"limit" minimum:"0" maximum:"1000" doc:"How many objects; 0 means 100."`
 }
 
-// Labelled narrows a list to objects that carry all of the labels.
+// Labelled narrows a list to objects that carry all of the labels. What belongs
+// to a certificate carries the certificate's.
 type Labelled struct {
 	Label []string `query:"label,explode" doc:"key=value; may be given several times, and all must hold."`
 }

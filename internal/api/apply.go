@@ -12,12 +12,13 @@ type Fleet struct {
 
 // FleetAccount declares an account. One that exists keeps its key and binding.
 type FleetAccount struct {
-	Label      string   `json:"label,omitempty" doc:"Empty means the authority's label."`
-	Authority  string   `json:"authority"`
-	Contact    []string `json:"contact,omitempty"`
-	Agree      bool     `json:"agree,omitempty" doc:"The CA's terms are agreed to."`
-	EABKeyID   string   `json:"eab_key_id,omitempty"`
-	EABHMACKey string   `json:"eab_hmac_key,omitempty" writeOnly:"true"`
+	Label      string            `json:"label,omitempty" doc:"Empty means the authority's label."`
+	Authority  string            `json:"authority"`
+	Contact    []string          `json:"contact,omitempty"`
+	Agree      bool              `json:"agree,omitempty" doc:"The CA's terms are agreed to."`
+	EABKeyID   string            `json:"eab_key_id,omitempty"`
+	EABHMACKey string            `json:"eab_hmac_key,omitempty" writeOnly:"true"`
+	Labels     map[string]string `json:"labels,omitempty"`
 }
 
 // FleetCertificate declares a certificate.

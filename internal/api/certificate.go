@@ -32,7 +32,7 @@ type CertificateQuery struct {
 	State         string `query:"state" doc:"active, paused, parked, removed, failing, due, none (no version yet) or all; empty means all but removed."`
 	DueWithin     string `query:"due_within" doc:"Its next order opens within this time, such as 36h or 7d."`
 	ExpiresWithin string `query:"expires_within" doc:"Its version in use expires within this time."`
-	Issuer        string `query:"issuer" doc:"The common name of the issuer of the version in use."`
+	Issuer        string `query:"issuer" doc:"Part of the name of the issuer of the version in use, from the start of a word, such as R11 or let's encrypt."`
 	Profile       string `query:"profile" doc:"The CA's profile of the version in use."`
 	Policy        string `query:"policy" doc:"The label of its policy."`
 	Target        string `query:"target" doc:"The label of one of its targets."`

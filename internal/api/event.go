@@ -20,6 +20,7 @@ type Event struct {
 // EventQuery narrows a list of events, newest first.
 type EventQuery struct {
 	Paging
+	Labelled
 	Kind        string    `query:"kind" doc:"noun.verb, such as order.failed."`
 	Certificate string    `query:"certificate" doc:"The label or id of a certificate."`
 	Since       time.Time `query:"since" doc:"Not older than this."`
@@ -27,6 +28,7 @@ type EventQuery struct {
 
 // StreamQuery says where a stream of events begins.
 type StreamQuery struct {
+	Labelled
 	After       string `query:"after" doc:"The cursor of the last event that was seen; empty means from now on, start means from the first that is kept."`
 	Kind        string `query:"kind" doc:"Only events whose kind begins with this, such as order. or version.issued."`
 	Certificate string `query:"certificate" doc:"Only events of this certificate, by label or id."`

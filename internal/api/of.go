@@ -57,7 +57,7 @@ func OfAuthority(a *certfleet.Authority) Authority {
 // OfAccount is the wire form of an account at the authority with that label.
 func OfAccount(a *certfleet.Account, authority string) Account {
 	return Account{ID: a.ID, Label: a.Label, Authority: authority, Contact: some(a.Contact), URL: a.URL, State: string(a.State), AgreedAt: a.AgreedAt,
-		EABKeyID: a.EABKeyID, KeyID: a.KeyID, RollingKey: a.NextKeyID != 0, Problem: a.Problem, CreatedAt: a.CreatedAt, Rev: a.Rev}
+		EABKeyID: a.EABKeyID, KeyID: a.KeyID, RollingKey: a.NextKeyID != 0, Problem: a.Problem, Labels: a.Labels, CreatedAt: a.CreatedAt, Rev: a.Rev}
 }
 
 // OfOrder is the wire form of an order.

@@ -35,6 +35,7 @@ type Order struct {
 // OrderQuery narrows a list of orders, newest first.
 type OrderQuery struct {
 	Paging
+	Labelled
 	State       string `query:"state" doc:"wanted, open, issued, failed, or live for those that may still issue."`
 	Certificate string `query:"certificate" doc:"The label or id of a certificate."`
 	Account     string `query:"account" doc:"The label or id of an account."`
@@ -68,6 +69,7 @@ type Authorization struct {
 // AuthorizationQuery narrows a list of authorizations or challenges, newest first.
 type AuthorizationQuery struct {
 	Paging
+	Labelled
 	Status  string `query:"status" doc:"Of authorizations, as the CA said; of challenges too, or pending for those not taken away yet."`
 	State   string `query:"state" doc:"The same as status."`
 	Account string `query:"account" doc:"The label or id of an account."`

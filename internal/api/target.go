@@ -110,6 +110,7 @@ type DeliveryStory struct {
 // DeliveryQuery narrows a list of deliveries, newest first.
 type DeliveryQuery struct {
 	Paging
+	Labelled
 	State       string `query:"state" doc:"due, sent, applied, served, failed, superseded, or open for those that have not arrived."`
 	Certificate string `query:"certificate" doc:"The label or id of a certificate."`
 	Target      string `query:"target" doc:"The label or id of a target."`

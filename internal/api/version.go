@@ -50,6 +50,7 @@ type Chain struct {
 // VersionQuery narrows a list of versions, newest first.
 type VersionQuery struct {
 	Paging
+	Labelled
 	Certificate string `query:"certificate" doc:"The label or id of a certificate."`
 	Key         int64  `query:"key" doc:"The id of a key."`
 }
@@ -101,6 +102,7 @@ type KeyOpening struct {
 // KeyQuery narrows a list of keys.
 type KeyQuery struct {
 	Paging
+	Labelled
 	Use         string `query:"use" doc:"certificate or account."`
 	Certificate string `query:"certificate" doc:"The label or id of a certificate."`
 }

@@ -21,18 +21,21 @@ change them at the CA. Without a subcommand it is the same as accounts list.`,
   certfleet accounts rollover letsencrypt
   certfleet accounts import --authority letsencrypt --key account-key.pem`,
 	}
-	sub := &cobra.Command{Use: "list", Short: "List accounts", Long: "List our accounts and how each stands.", Example: "  certfleet accounts list --json", Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.listAccounts(cmd.Context()) }}
-	return p.group(cmd, func(cmd *cobra.Command) error { return p.listAccounts(cmd.Context()) }, sub, p.showAccount(), p.newAccount(), p.importAccount(),
+	sub := &cobra.Command{Use: "list", Short: "List accounts", Long: "List our accounts and how each stands.", Example: "  certfleet accounts list --json", Args: none}
+	var label, subLabel []string
+	filtered(cmd, &label)
+	filtered(sub, &subLabel)
+	sub.RunE = func(cmd *cobra.Command, _ []string) error { return p.listAccounts(cmd.Context(), subLabel) }
+	return p.group(cmd, func(cmd *cobra.Command) error { return p.listAccounts(cmd.Context(), label) }, sub, p.showAccount(), p.newAccount(), p.importAccount(),
 		p.registerAccount(), p.agreeAccount(), p.contactAccount(), p.rolloverAccount(), p.deactivateAccount())
 }
 
-func (p *program) listAccounts(ctx context.Context) error {
+func (p *program) listAccounts(ctx context.Context, label []string) error {
 	c, err := p.client(ctx)
 	if err != nil {
 		return err
 	}
-	all, err := c.Accounts(ctx)
+	all, err := c.Accounts(ctx, label...)
 	return list(p, values(all, err), 0, []string{"LABEL", "STATE", "AUTHORITY", "CONTACT", "AGREED", "PROBLEM"}, func(a client.Account) []string {
 		return []string{a.Label, a.State, a.Authority, few(a.Contact, 2), p.day(a.AgreedAt), cut(a.Problem, 60)}
 	})
@@ -40,7 +43,7 @@ func (p *program) listAccounts(ctx context.Context) error {
 
 func (p *program) sayAccount(a *client.Account) {
 	p.fields().add("account", fmt.Sprintf("%s (id %d)", a.Label, a.ID)).add("state", a.State).add("authority", a.Authority).add("contact", strings.Join(a.Contact, "\n")).
-		add("url", a.URL).add("agreed to terms", p.when(a.AgreedAt)).add("binding", a.EABKeyID).add("key", ident(a.KeyID)).
+		add("url", a.URL).add("agreed to terms", p.when(a.AgreedAt)).add("binding", a.EABKeyID).add("labels", labelText(a.Labels)).add("key", ident(a.KeyID)).
 		add("rollover", word(a.RollingKey, "begun, not yet seen done", "")).add("problem", a.Problem).add("made", p.when(a.CreatedAt)).flush()
 }
 
@@ -121,6 +124,7 @@ func (p *program) deactivateAccount() *cobra.Command {
 func (p *program) newAccount() *cobra.Command {
 	var n client.NewAccount
 	var hmac string
+	var labels []string
 	cmd := &cobra.Command{
 		Use: "new", Short: "Make an account at a CA and register it", Long: "Make an account at a CA and register it. Its label is the authority's unless --as\nsays otherwise. Some CAs want an external account binding (EAB), which they hand\nout on their website.",
 		Example: "  certfleet accounts new --authority letsencrypt --contact tls@example.com --agree\n  certfleet accounts new --authority google --eab-kid abc123 --eab-hmac file:/etc/certfleet/eab.key --agree",
@@ -133,11 +137,11 @@ func (p *program) newAccount() *cobra.Command {
 				}
 				n.EABHMACKey = strings.TrimSpace(string(secret))
 			}
-			return p.makeAccount(cmd.Context(), n)
+			return p.makeAccount(cmd.Context(), n, labels)
 		},
 	}
 	f := cmd.Flags()
-	accountFlags(p, cmd, &n)
+	accountFlags(p, cmd, &n, &labels)
 	f.BoolVar(&n.Agree, "agree", false, "the CA's terms are agreed to")
 	f.StringVar(&n.EABKeyID, "eab-kid", "", "the key `ID` of the external account binding")
 	f.StringVar(&hmac, "eab-hmac", "", "where its HMAC key is, file:PATH or env:NAME")
@@ -145,17 +149,19 @@ func (p *program) newAccount() *cobra.Command {
 	return cmd
 }
 
-func accountFlags(p *program, cmd *cobra.Command, n *client.NewAccount) {
+func accountFlags(p *program, cmd *cobra.Command, n *client.NewAccount, labels *[]string) {
 	f := cmd.Flags()
 	f.StringVar(&n.Authority, "authority", "", "the `LABEL` of the CA")
 	f.StringVar(&n.Label, "as", "", "call it `LABEL` (default the authority's)")
 	f.StringSliceVar(&n.Contact, "contact", nil, "an email `ADDRESS` the CA may write to; may be given several times")
+	f.StringArrayVar(labels, "label", nil, "your own `KEY=VALUE`; may be given several times")
 	cmd.RegisterFlagCompletionFunc("authority", p.offers(0, authorityLabels))
 }
 
 func (p *program) importAccount() *cobra.Command {
 	var n client.NewAccount
 	var key string
+	var labels []string
 	cmd := &cobra.Command{
 		Use: "import", Short: "Bring an account along with its key", Long: "Bring an account along that exists at a CA, by its private key in PEM or JWK form.\nAccounts of certbot come with certfleet import certbot --accounts.",
 		Example: "  certfleet accounts import --authority letsencrypt --key account-key.pem",
@@ -169,17 +175,20 @@ func (p *program) importAccount() *cobra.Command {
 				return err
 			}
 			n.Key, n.Agree = string(text), true
-			return p.makeAccount(cmd.Context(), n)
+			return p.makeAccount(cmd.Context(), n, labels)
 		},
 	}
-	accountFlags(p, cmd, &n)
+	accountFlags(p, cmd, &n, &labels)
 	cmd.Flags().StringVar(&key, "key", "", "a `FILE` with its private key, in PEM or JWK form")
 	cmd.Flags().StringVar(&n.URL, "account-url", "", "its `URL` at the CA (default the CA is asked)")
 	cmd.MarkFlagFilename("key")
 	return cmd
 }
 
-func (p *program) makeAccount(ctx context.Context, n client.NewAccount) error {
+func (p *program) makeAccount(ctx context.Context, n client.NewAccount, labels []string) (err error) {
+	if n.Labels, err = labelled(labels); err != nil {
+		return err
+	}
 	if n.Authority == "" {
 		return &usageError{invalid("write --authority and the label of a CA; see certfleet authorities", "it is not said at which CA")}
 	}

@@ -19,17 +19,20 @@ come with certfleet, but were never run against by its makers. Without a
 subcommand it is the same as authorities list.`,
 		Example: "  certfleet authorities\n  certfleet authorities show letsencrypt\n  certfleet authorities add office --directory https://ca.office.example/acme/directory --trust office-ca.pem",
 	}
-	sub := &cobra.Command{Use: "list", Short: "List authorities", Long: cmd.Long, Example: "  certfleet authorities list --json", Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.listAuthorities(cmd.Context()) }}
-	return p.group(cmd, func(cmd *cobra.Command) error { return p.listAuthorities(cmd.Context()) }, sub, p.showAuthority(), p.addAuthority())
+	sub := &cobra.Command{Use: "list", Short: "List authorities", Long: cmd.Long, Example: "  certfleet authorities list --json", Args: none}
+	var label, subLabel []string
+	filtered(cmd, &label)
+	filtered(sub, &subLabel)
+	sub.RunE = func(cmd *cobra.Command, _ []string) error { return p.listAuthorities(cmd.Context(), subLabel) }
+	return p.group(cmd, func(cmd *cobra.Command) error { return p.listAuthorities(cmd.Context(), label) }, sub, p.showAuthority(), p.addAuthority())
 }
 
-func (p *program) listAuthorities(ctx context.Context) error {
+func (p *program) listAuthorities(ctx context.Context, label []string) error {
 	c, err := p.client(ctx)
 	if err != nil {
 		return err
 	}
-	all, err := c.Authorities(ctx)
+	all, err := c.Authorities(ctx, label...)
 	return list(p, values(all, err), 0, []string{"LABEL", "DIRECTORY", "BINDING", "TRIED", "NOTE"}, func(a client.Authority) []string {
 		return []string{a.Label, a.DirectoryURL, word(a.EAB, "required", "-"), word(a.Unverified, "unverified", "yes"), cut(a.Note, 60)}
 	})
@@ -93,12 +96,16 @@ func (p *program) addAuthority() *cobra.Command {
 	var a client.Authority
 	var trust string
 	var change bool
+	var labels []string
 	cmd := &cobra.Command{
 		Use: "add LABEL", Short: "Add a CA, or change one", Long: "Add a CA by the URL of its ACME directory. One with a private root needs --trust.",
 		Example: "  certfleet authorities add office --directory https://ca.office.example/acme/directory --trust office-ca.pem",
 		Args:    args(1, 1, "a label"),
-		RunE: func(cmd *cobra.Command, words []string) error {
+		RunE: func(cmd *cobra.Command, words []string) (err error) {
 			a.Label = words[0]
+			if a.Labels, err = labelled(labels); err != nil {
+				return err
+			}
 			if trust != "" {
 				pem, err := readFile(trust)
 				if err != nil {
@@ -129,6 +136,7 @@ func (p *program) addAuthority() *cobra.Command {
 	f.StringVar(&trust, "trust", "", "a `FILE` of PEM certificates to trust for its API, instead of the system's")
 	f.BoolVar(&a.EAB, "eab", false, "it requires external account binding")
 	f.StringVar(&a.Note, "note", "", "a `TEXT` for people")
+	f.StringArrayVar(&labels, "label", nil, "your own `KEY=VALUE`; may be given several times")
 	f.BoolVar(&change, "update", false, "change the one that has this label already")
 	cmd.MarkFlagFilename("trust", "pem", "crt")
 	return cmd

@@ -42,6 +42,7 @@ func (p *program) authorizationFlags(cmd *cobra.Command) (*client.AuthorizationQ
 	f.Int64Var(&q.Order, "order", 0, "only those of the order with this `ID`")
 	flagWords(cmd, "state", "pending", "valid", "invalid", "deactivated", "expired", "revoked")
 	cmd.RegisterFlagCompletionFunc("account", p.offers(0, accountLabels))
+	filtered(cmd, &q.Label)
 	return &q, limited(cmd)
 }
 

@@ -54,6 +54,7 @@ func (p *program) deliveryFlags(cmd *cobra.Command) (*client.DeliveryQuery, *int
 	flagWords(cmd, "state", "due", "sent", "applied", "served", "failed", "superseded", "open")
 	cmd.RegisterFlagCompletionFunc("certificate", p.certificateArg(0))
 	cmd.RegisterFlagCompletionFunc("target", p.offers(0, targetLabels))
+	filtered(cmd, &q.Label)
 	return &q, limited(cmd)
 }
 

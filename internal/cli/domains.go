@@ -27,14 +27,11 @@ func (p *program) domainsCommand() *cobra.Command {
 func (p *program) domainFlags(cmd *cobra.Command) (*client.DomainQuery, *int) {
 	var q client.DomainQuery
 	cmd.Flags().StringVar(&q.Part, "part", "", "only names with this `PART`, from the start of a label")
-	cmd.Flags().StringArrayVar(&q.Label, "label", nil, "only those that carry `KEY=VALUE`; may be given several times")
+	filtered(cmd, &q.Label)
 	return &q, limited(cmd)
 }
 
 func (p *program) listDomains(ctx context.Context, q client.DomainQuery, limit int) error {
-	if _, err := labelled(q.Label); err != nil {
-		return err
-	}
 	c, err := p.client(ctx)
 	if err != nil {
 		return err

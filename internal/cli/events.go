@@ -16,6 +16,7 @@ func (p *program) eventsCommand() *cobra.Command {
 	var kind, certificate, after string
 	var since duration
 	var follow bool
+	var label []string
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Show what happened, or watch it happen",
@@ -33,13 +34,14 @@ func (p *program) eventsCommand() *cobra.Command {
 	f.StringVar(&certificate, "certificate", "", "only of the certificate with this `LABEL`")
 	f.Var(&since, "since", "only those of this long ago or less, such as 2h")
 	f.StringVar(&after, "after", "", "with --follow: go on behind this `CURSOR`, or from the start")
+	filtered(cmd, &label)
 	limit := limited(cmd)
 	cmd.RegisterFlagCompletionFunc("certificate", p.certificateArg(0))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if follow {
-			return p.followEvents(cmd.Context(), client.StreamQuery{After: after, Kind: kind, Certificate: certificate})
+			return p.followEvents(cmd.Context(), client.StreamQuery{After: after, Kind: kind, Certificate: certificate, Labelled: client.Labelled{Label: label}})
 		}
-		q := client.EventQuery{Kind: kind, Certificate: certificate}
+		q := client.EventQuery{Kind: kind, Certificate: certificate, Labelled: client.Labelled{Label: label}}
 		if since.d > 0 {
 			q.Since = p.now().Add(-time.Duration(since.d))
 		}

@@ -66,6 +66,7 @@ func (p *program) keyFlags(cmd *cobra.Command) (*client.KeyQuery, *int) {
 	cmd.Flags().StringVar(&q.Certificate, "certificate", "", "only those of the certificate with this `LABEL`")
 	flagWords(cmd, "use", "certificate", "account")
 	cmd.RegisterFlagCompletionFunc("certificate", p.certificateArg(0))
+	filtered(cmd, &q.Label)
 	return &q, limited(cmd)
 }
 

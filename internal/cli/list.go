@@ -14,6 +14,16 @@ func limited(cmd *cobra.Command) *int {
 	return n
 }
 
+// filtered is the flag of every list whose objects carry labels, or belong to
+// certificates that do.
+func filtered(cmd *cobra.Command, label *[]string) {
+	cmd.Flags().StringArrayVar(label, "label", nil, "only those that carry `KEY=VALUE`, or whose certificate does; may be given several times")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		_, err := labelled(*label)
+		return err
+	}
+}
+
 func (p *program) listCommand() *cobra.Command {
 	var q client.CertificateQuery
 	var due, expires duration
@@ -34,9 +44,9 @@ went wrong), due, none (nothing issued yet) or all.`,
 	f.StringVar(&q.State, "state", "", "only those in this `STATE` (default all but removed)")
 	f.Var(&due, "due-within", "only those whose next order opens within this time, such as 36h")
 	f.Var(&expires, "expires-within", "only those that expire within this time, such as 7d")
-	f.StringVar(&q.Issuer, "issuer", "", "only those whose issuer has this common `NAME`")
+	f.StringVar(&q.Issuer, "issuer", "", "only those whose issuer has `TEXT` in its name, such as R11 or \"let's encrypt\"")
 	f.StringVar(&q.Profile, "profile", "", "only those with this `PROFILE` of the CA")
-	f.StringArrayVar(&q.Label, "label", nil, "only those that carry `KEY=VALUE`; may be given several times")
+	filtered(cmd, &q.Label)
 	f.StringVar(&q.Policy, "policy", "", "only those of the policy with this `LABEL`")
 	f.StringVar(&q.Target, "target", "", "only those that go to the target with this `LABEL`")
 	limit := limited(cmd)
@@ -45,9 +55,6 @@ went wrong), due, none (nothing issued yet) or all.`,
 	cmd.RegisterFlagCompletionFunc("target", p.offers(0, targetLabels))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		q.DueWithin, q.ExpiresWithin = due.String(), expires.String()
-		if _, err := labelled(q.Label); err != nil {
-			return err
-		}
 		c, err := p.client(cmd.Context())
 		if err != nil {
 			return err

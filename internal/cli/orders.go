@@ -53,6 +53,7 @@ func (p *program) orderFlags(cmd *cobra.Command) (*client.OrderQuery, *int) {
 	flagWords(cmd, "state", "wanted", "open", "issued", "failed", "live")
 	cmd.RegisterFlagCompletionFunc("certificate", p.certificateArg(0))
 	cmd.RegisterFlagCompletionFunc("account", p.offers(0, accountLabels))
+	filtered(cmd, &q.Label)
 	return &q, limited(cmd)
 }
 

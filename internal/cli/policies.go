@@ -16,17 +16,20 @@ func (p *program) policiesCommand() *cobra.Command {
 		Long:    "Policies say how certificates are got: from which CA, with which key, challenge\nand profile. A certificate without one follows the policy called default.\nWithout a subcommand it is the same as policies list.",
 		Example: "  certfleet policies\n  certfleet policies set short-lived --authority letsencrypt --profile shortlived\n  certfleet policies show default",
 	}
-	sub := &cobra.Command{Use: "list", Short: "List policies", Long: "List policies and what each says.", Example: "  certfleet policies list --json", Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.listPolicies(cmd.Context()) }}
-	return p.group(cmd, func(cmd *cobra.Command) error { return p.listPolicies(cmd.Context()) }, sub, p.showPolicy(), p.setPolicy())
+	sub := &cobra.Command{Use: "list", Short: "List policies", Long: "List policies and what each says.", Example: "  certfleet policies list --json", Args: none}
+	var label, subLabel []string
+	filtered(cmd, &label)
+	filtered(sub, &subLabel)
+	sub.RunE = func(cmd *cobra.Command, _ []string) error { return p.listPolicies(cmd.Context(), subLabel) }
+	return p.group(cmd, func(cmd *cobra.Command) error { return p.listPolicies(cmd.Context(), label) }, sub, p.showPolicy(), p.setPolicy())
 }
 
-func (p *program) listPolicies(ctx context.Context) error {
+func (p *program) listPolicies(ctx context.Context, label []string) error {
 	c, err := p.client(ctx)
 	if err != nil {
 		return err
 	}
-	all, err := c.Policies(ctx)
+	all, err := c.Policies(ctx, label...)
 	return list(p, values(all, err), 0, []string{"LABEL", "AUTHORITIES", "KEY", "CHALLENGE", "SOLVER", "PROFILE", "CHAIN"}, func(x client.Policy) []string {
 		return []string{x.Label, strings.Join(x.Authorities, ","), orElse(x.KeyType, "p256"), orElse(x.Challenge, "http-01"), x.Solver, x.Profile, x.ChainIssuer}
 	})

@@ -36,14 +36,11 @@ seen serving it. Without a subcommand it is the same as targets list.`,
 
 func (p *program) targetFlags(cmd *cobra.Command) (*client.TargetQuery, *int) {
 	var q client.TargetQuery
-	cmd.Flags().StringArrayVar(&q.Label, "label", nil, "only those that carry `KEY=VALUE`; may be given several times")
+	filtered(cmd, &q.Label)
 	return &q, limited(cmd)
 }
 
 func (p *program) listTargets(ctx context.Context, q client.TargetQuery, limit int) error {
-	if _, err := labelled(q.Label); err != nil {
-		return err
-	}
 	c, err := p.client(ctx)
 	if err != nil {
 		return err

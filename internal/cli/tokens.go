@@ -21,16 +21,19 @@ private keys. Without a subcommand it is the same as tokens list.`,
 	}
 	sub := &cobra.Command{Use: "list", Short: "List tokens, without their secrets", Long: "List tokens, when each was last used, and what it may do.", Example: "  certfleet tokens list --json", Args: none}
 	limit := limited(sub)
-	sub.RunE = func(cmd *cobra.Command, _ []string) error { return p.listTokens(cmd.Context(), *limit) }
-	return p.group(cmd, func(cmd *cobra.Command) error { return p.listTokens(cmd.Context(), -1) }, sub, p.newToken(), p.revokeToken())
+	var label, subLabel []string
+	filtered(cmd, &label)
+	filtered(sub, &subLabel)
+	sub.RunE = func(cmd *cobra.Command, _ []string) error { return p.listTokens(cmd.Context(), subLabel, *limit) }
+	return p.group(cmd, func(cmd *cobra.Command) error { return p.listTokens(cmd.Context(), label, -1) }, sub, p.newToken(), p.revokeToken())
 }
 
-func (p *program) listTokens(ctx context.Context, limit int) error {
+func (p *program) listTokens(ctx context.Context, label []string, limit int) error {
 	c, err := p.client(ctx)
 	if err != nil {
 		return err
 	}
-	tokens, err := c.Tokens(ctx)
+	tokens, err := c.Tokens(ctx, label...)
 	return list(p, values(tokens, err), limit, []string{"LABEL", "STATE", "SCOPES", "USED", "EXPIRES", "MADE"}, func(t client.Token) []string {
 		return []string{t.Label, p.tokenState(&t), strings.Join(t.Scopes, ","), p.day(t.UsedAt), p.day(t.ExpiresAt), p.day(t.CreatedAt)}
 	})

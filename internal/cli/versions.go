@@ -39,6 +39,7 @@ func (p *program) versionFlags(cmd *cobra.Command) (*client.VersionQuery, *int) 
 	cmd.Flags().StringVar(&q.Certificate, "certificate", "", "only those of the certificate with this `LABEL`")
 	cmd.Flags().Int64Var(&q.Key, "key", 0, "only those that use the key with this `ID`")
 	cmd.RegisterFlagCompletionFunc("certificate", p.certificateArg(0))
+	filtered(cmd, &q.Label)
 	return &q, limited(cmd)
 }
 

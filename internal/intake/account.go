@@ -47,8 +47,8 @@ func (r Room) AccountRow(ctx context.Context, q store.Q, n api.NewAccount) (*cer
 	if err != nil {
 		return nil, orMissing(err, "authority", n.Authority)
 	}
-	a := &certfleet.Account{Tenant: r.tenant(), AuthorityID: ca.ID, Label: cmp.Or(n.Label, n.Authority), EABKeyID: n.EABKeyID, State: certfleet.AccountWanted}
-	if err := CheckLabel(a.Label); err != nil {
+	a := &certfleet.Account{Tenant: r.tenant(), AuthorityID: ca.ID, Label: cmp.Or(n.Label, n.Authority), Labels: n.Labels, EABKeyID: n.EABKeyID, State: certfleet.AccountWanted}
+	if err := checkObject(a.Label, a.Labels); err != nil {
 		return nil, err
 	}
 	if a.Contact, err = CheckContact(n.Contact); err != nil {
@@ -113,7 +113,7 @@ func (r Room) AddAccount(ctx context.Context, n api.NewAccount) (acct *certfleet
 			return err
 		}
 		acct, fresh = is, false
-		if is.AuthorityID != row.AuthorityID || !slices.Equal(is.Contact, row.Contact) || is.EABKeyID != row.EABKeyID {
+		if is.AuthorityID != row.AuthorityID || !slices.Equal(is.Contact, row.Contact) || is.EABKeyID != row.EABKeyID || wordsOf(is.Labels) != wordsOf(row.Labels) {
 			return conflict("change the account, or choose another label", fmt.Sprintf("account %q exists, with other content", row.Label))
 		}
 		return nil

@@ -144,7 +144,7 @@ func (f *fleet) writeAccounts(ctx context.Context, tx *store.Tx) error {
 // writeAccount makes an account that the next order registers, or brings contact
 // and agreement of the one that is there to what is declared.
 func (f *fleet) writeAccount(ctx context.Context, tx *store.Tx, n api.FleetAccount) (*api.Change, error) {
-	row, err := f.AccountRow(ctx, tx.Q, api.NewAccount{Label: n.Label, Authority: n.Authority, Contact: n.Contact, EABKeyID: n.EABKeyID, EABHMACKey: n.EABHMACKey})
+	row, err := f.AccountRow(ctx, tx.Q, api.NewAccount{Label: n.Label, Authority: n.Authority, Contact: n.Contact, EABKeyID: n.EABKeyID, EABHMACKey: n.EABHMACKey, Labels: n.Labels})
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +174,10 @@ func (f *fleet) changeAccount(ctx context.Context, tx *store.Tx, is, row *certfl
 		} else {
 			is.Contact = row.Contact
 		}
+	}
+	if n.Labels != nil && wordsOf(is.Labels) != wordsOf(row.Labels) {
+		ch.Fields = append(ch.Fields, api.FieldChange{Field: "labels", From: wordsOf(is.Labels), To: wordsOf(row.Labels)})
+		is.Labels = row.Labels
 	}
 	if n.Agree && is.AgreedAt.IsZero() {
 		ch.Fields = append(ch.Fields, api.FieldChange{Field: "agree", From: "false", To: "true"})

@@ -29,12 +29,12 @@ func (s *server) ofAccount(ctx context.Context, a *certfleet.Account) api.Accoun
 	return api.OfAccount(a, s.authorityLabel(ctx, a.AuthorityID))
 }
 
-func (s *server) listAccounts(ctx context.Context, _ *none) (*page[api.Account], error) {
+func (s *server) listAccounts(ctx context.Context, q *api.Labelled) (*page[api.Account], error) {
 	rows, err := s.DB.Accounts(ctx, tenant(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return whole(rows, func(a *certfleet.Account) api.Account { return s.ofAccount(ctx, a) }), nil
+	return labelled(q, rows, func(a *certfleet.Account) certfleet.Labels { return a.Labels }, func(a *certfleet.Account) api.Account { return s.ofAccount(ctx, a) })
 }
 
 func (s *server) getAccount(ctx context.Context, in *ByID) (*out[api.Account], error) {

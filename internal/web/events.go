@@ -28,6 +28,9 @@ func (s *server) listEvents(ctx context.Context, q *api.EventQuery) (*page[api.E
 	if f.CertificateID, err = s.certificateID(ctx, q.Certificate); err != nil {
 		return nil, err
 	}
+	if f.Labels, err = labels(q.Label); err != nil {
+		return nil, err
+	}
 	if f.After, err = readCursor(q.Cursor); err != nil {
 		return nil, err
 	}
@@ -49,6 +52,7 @@ type listener struct {
 	tenant int64
 	kind   string
 	cert   int64
+	labels certfleet.Labels
 	at     store.EventCursor
 	w      *sseWriter
 }
@@ -57,6 +61,9 @@ func (s *server) stream(ctx context.Context, in *streamInput) (*huma.StreamRespo
 	l := &listener{s: s, tenant: tenant(ctx), kind: in.Kind}
 	var err error
 	if l.cert, err = s.certificateID(ctx, in.Certificate); err != nil {
+		return nil, s.problemOf(ctx, err)
+	}
+	if l.labels, err = labels(in.Label); err != nil {
 		return nil, s.problemOf(ctx, err)
 	}
 	if l.at, err = s.beginning(ctx, in); err != nil {
@@ -128,7 +135,7 @@ func (l *listener) take(ctx context.Context, b batch) error {
 	case !before(l.at, b.to):
 		return nil
 	case l.at == b.from:
-		return l.send(b.events)
+		return l.send(ctx, b.events)
 	}
 	return l.catchUp(ctx)
 }
@@ -142,17 +149,21 @@ func (l *listener) catchUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := l.send(list); err != nil || len(list) < tailPage {
+		if err := l.send(ctx, list); err != nil || len(list) < tailPage {
 			return err
 		}
 	}
 }
 
-func (l *listener) send(list []certfleet.Event) error {
+func (l *listener) send(ctx context.Context, list []certfleet.Event) error {
+	carries, err := l.carriers(ctx, list)
+	if err != nil {
+		return err
+	}
 	for i := range list {
 		e := &list[i]
 		l.at = store.EventCursor{Xact: e.Xact, ID: e.ID}
-		if !strings.HasPrefix(e.Kind, l.kind) || l.cert != 0 && e.CertificateID != l.cert {
+		if !l.wants(e) || len(l.labels) > 0 && !carries[e.CertificateID] {
 			continue
 		}
 		if err := l.w.event(api.OfEvent(e)); err != nil {
@@ -160,4 +171,23 @@ func (l *listener) send(list []certfleet.Event) error {
 		}
 	}
 	return nil
+}
+
+// wants reports whether an event is of the kind and certificate asked for.
+func (l *listener) wants(e *certfleet.Event) bool {
+	return strings.HasPrefix(e.Kind, l.kind) && (l.cert == 0 || e.CertificateID == l.cert)
+}
+
+// carriers are those certificates of the events that carry the labels asked for.
+func (l *listener) carriers(ctx context.Context, list []certfleet.Event) (map[int64]bool, error) {
+	if len(l.labels) == 0 {
+		return nil, nil
+	}
+	var ids []int64
+	for i := range list {
+		if l.wants(&list[i]) && list[i].CertificateID != 0 {
+			ids = append(ids, list[i].CertificateID)
+		}
+	}
+	return l.s.DB.WhichCarry(ctx, ids, l.labels)
 }

@@ -32,6 +32,9 @@ func (s *server) listOrders(ctx context.Context, q *api.OrderQuery) (*page[api.O
 	if f.AccountID, err = s.accountID(ctx, q.Account); err != nil {
 		return nil, err
 	}
+	if f.Labels, err = labels(q.Label); err != nil {
+		return nil, err
+	}
 	if f.After, err = readCursor(q.Cursor); err != nil {
 		return nil, err
 	}
@@ -109,6 +112,9 @@ func (s *server) authorizationFilter(ctx context.Context, q *api.AuthorizationQu
 	}
 	var err error
 	if f.AccountID, err = s.accountID(ctx, q.Account); err != nil {
+		return f, err
+	}
+	if f.Labels, err = labels(q.Label); err != nil {
 		return f, err
 	}
 	f.After, err = readCursor(q.Cursor)

@@ -129,6 +129,9 @@ func (s *server) listDeliveries(ctx context.Context, q *api.DeliveryQuery) (*pag
 	if f.TargetID, err = s.targetID(ctx, q.Target); err != nil {
 		return nil, err
 	}
+	if f.Labels, err = labels(q.Label); err != nil {
+		return nil, err
+	}
 	if f.After, err = readCursor(q.Cursor); err != nil {
 		return nil, err
 	}

@@ -27,6 +27,9 @@ func (s *server) listVersions(ctx context.Context, q *api.VersionQuery) (*page[a
 	if f.CertificateID, err = s.certificateID(ctx, q.Certificate); err != nil {
 		return nil, err
 	}
+	if f.Labels, err = labels(q.Label); err != nil {
+		return nil, err
+	}
 	if f.After, err = readCursor(q.Cursor); err != nil {
 		return nil, err
 	}
@@ -127,6 +130,9 @@ func (s *server) listKeys(ctx context.Context, q *api.KeyQuery) (*page[api.Key],
 	f := store.KeyFilter{Tenant: tenant(ctx), Use: q.Use, Limit: q.Limit}
 	var err error
 	if f.CertificateID, err = s.certificateID(ctx, q.Certificate); err != nil {
+		return nil, err
+	}
+	if f.Labels, err = labels(q.Label); err != nil {
 		return nil, err
 	}
 	if f.After, err = readCursor(q.Cursor); err != nil {
