@@ -1,4 +1,7 @@
-package certfleet_test
+// Package docs_test reads the documents and asks the program whether what they
+// say is so. It stands apart from the root package, whose fuzz tests would
+// otherwise carry the whole program with them and get nowhere.
+package docs_test
 
 import (
 	"io/fs"
@@ -30,6 +33,14 @@ var (
 	inline = regexp.MustCompile("`([^`\n]+)`")
 	link   = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|href)="([^"]+)"`)
 )
+
+// TestMain goes to the top of the repository, where every path begins.
+func TestMain(m *testing.M) {
+	if err := os.Chdir("../.."); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // pages are all Markdown files of the repository.
 func pages(t *testing.T) (all []page) {

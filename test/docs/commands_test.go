@@ -1,4 +1,4 @@
-package certfleet_test
+package docs_test
 
 import (
 	"bytes"
