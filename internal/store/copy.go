@@ -39,12 +39,12 @@ func (d *DB) onlyKnown(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	at, _, release, err := d.schemaAt(ctx)
+	has, err := d.applied(ctx)
 	if err != nil {
 		return err
 	}
-	if at > steps[len(steps)-1].n {
-		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the database is of the newer release " + release, Advice: "use release " + release + " for this"}
+	if s, ok := has.stranger(steps); ok {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the database is of the newer release " + s.madeBy, Advice: "use release " + s.madeBy + " for this"}
 	}
 	return nil
 }

@@ -2,11 +2,12 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"database/sql"
 	"embed"
 	"fmt"
 	"io/fs"
 	"strconv"
-	"strings"
 
 	"github.com/certfleet/certfleet"
 )
@@ -24,6 +25,7 @@ type step struct {
 	name   string
 	oldest int
 	sql    string
+	hash   string // SHA-256 of the file, lower-case hex
 }
 
 func (d *DB) steps() ([]step, error) {
@@ -41,7 +43,7 @@ func (d *DB) steps() ([]step, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := step{name: e.Name(), sql: string(b)}
+		s := step{name: e.Name(), sql: string(b), hash: fmt.Sprintf("%x", sha256.Sum256(b))}
 		if s.n, err = strconv.Atoi(e.Name()[:4]); err != nil {
 			return nil, fmt.Errorf("schema file %s: %w", e.Name(), err)
 		}
@@ -53,26 +55,28 @@ func (d *DB) steps() ([]step, error) {
 	return out, nil
 }
 
-// migrate brings the schema to the newest step this release knows. A schema
-// that is newer is used as it is while its steps say that this release may.
+// migrate applies the steps of this release that the database lacks. A schema
+// with steps that this release does not know is used as it is while those say
+// that it may; one whose steps were other files than ours is refused.
 func (d *DB) migrate(ctx context.Context) error {
 	steps, err := d.steps()
 	if err != nil {
 		return err
 	}
-	known := steps[len(steps)-1].n
-	at, oldest, release, err := d.schemaAt(ctx)
+	has, err := d.applied(ctx)
 	if err != nil {
 		return err
 	}
+	if err := has.fit(steps); err != nil {
+		return err
+	}
 	switch {
-	case oldest > known:
-		return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("the database was made by release %s, which this one (%s) cannot read", release, certfleet.Release),
-			Advice: "install release " + release + " or newer"}
-	case at >= known:
+	case !has.lack(steps):
 		return nil
-	case d.readOnly && at == 0:
+	case d.readOnly && len(has.steps) == 0:
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "there is no certfleet database in it", Advice: "name the file of a database that certfleet made"}
+	case d.readOnly && len(has.missing(steps)) == 0:
+		return nil // only its hashes are not noted yet
 	case d.readOnly:
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the database is of an older release", Advice: "open it once without --read-only, or use the release that made it"}
 	}
@@ -91,41 +95,41 @@ func (d *DB) apply(ctx context.Context, steps []step) error {
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS schema_step (n BIGINT PRIMARY KEY, name TEXT NOT NULL, oldest BIGINT NOT NULL, made_by TEXT NOT NULL)"); err != nil {
+	if err := d.stepTable(ctx, tx); err != nil {
 		return err
 	}
-	var at int
-	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(n), 0) FROM schema_step").Scan(&at); err != nil {
+	has, err := readApplied(ctx, tx)
+	if err != nil {
 		return err
 	}
-	for _, s := range steps {
-		if s.n <= at {
-			continue
-		}
+	for _, s := range has.missing(steps) {
 		if _, err := tx.ExecContext(ctx, s.sql); err != nil {
 			return fmt.Errorf("apply schema step %s: %w", s.name, err)
 		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO schema_step (n, name, oldest, made_by) VALUES ($1, $2, $3, $4)", s.n, s.name, s.oldest, certfleet.Release); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO schema_step (n, name, oldest, made_by, hash) VALUES ($1, $2, $3, $4, $5)", s.n, s.name, s.oldest, certfleet.Release, s.hash); err != nil {
+			return err
+		}
+	}
+	for _, s := range steps { // what was applied before hashes were noted
+		if _, err := tx.ExecContext(ctx, "UPDATE schema_step SET hash = $1 WHERE n = $2 AND hash = ''", s.hash, s.n); err != nil {
 			return err
 		}
 	}
 	return tx.Commit()
 }
 
-// schemaAt is the newest step of the database, the oldest step that a release
-// must know, and the release that made the newest step.
-func (d *DB) schemaAt(ctx context.Context) (at, oldest int, release string, err error) {
-	err = d.r.QueryRowContext(ctx, "SELECT n, made_by FROM schema_step ORDER BY n DESC LIMIT 1").Scan(&at, &release)
-	if err != nil && noTable(err) {
-		return 0, 0, "", nil
+// stepTable makes the table of applied steps as it is wanted now.
+func (d *DB) stepTable(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS schema_step (n BIGINT PRIMARY KEY, name TEXT NOT NULL, oldest BIGINT NOT NULL, made_by TEXT NOT NULL)"); err != nil {
+		return err
 	}
-	if err != nil {
-		return 0, 0, "", err
+	if d.pg {
+		_, err := tx.ExecContext(ctx, "ALTER TABLE schema_step ADD COLUMN IF NOT EXISTS hash TEXT NOT NULL DEFAULT ''")
+		return err
 	}
-	err = d.r.QueryRowContext(ctx, "SELECT max(oldest) FROM schema_step").Scan(&oldest)
-	return at, oldest, release, err
-}
-
-func noTable(err error) bool {
-	return strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "42P01") || strings.Contains(err.Error(), "no rows in result set")
+	if n, err := (Q{x: tx}).number(ctx, "SELECT count(*) FROM pragma_table_info('schema_step') WHERE name = 'hash'"); err != nil || n > 0 {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "ALTER TABLE schema_step ADD COLUMN hash TEXT NOT NULL DEFAULT ''")
+	return err
 }

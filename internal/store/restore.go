@@ -53,11 +53,11 @@ func CheckBackup(ctx context.Context, file string) error {
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the backup is damaged", Advice: "use an older backup", Err: fmt.Errorf("integrity check: %q", found)}
 	}
 	d := &DB{Q: Q{x: db}, r: db}
-	at, _, _, err := d.schemaAt(ctx)
+	has, err := d.applied(ctx)
 	if err != nil {
 		return explain(err, file)
 	}
-	if at == 0 {
+	if len(has.steps) == 0 {
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the file is no backup of certfleet", Advice: "name a file that certfleet backup made"}
 	}
 	return d.onlyKnown(ctx)
