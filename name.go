@@ -2,6 +2,7 @@ package certfleet
 
 import (
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -86,7 +87,7 @@ func parseDNS(in, s string) (Name, error) {
 	if strings.Contains(host, "*") {
 		return Name{}, badName(in, "has a wildcard that is not its whole first label", "write *.example.com, with the star alone at the front")
 	}
-	a, err := profile.ToASCII(host)
+	a, err := toASCII(host)
 	if err != nil {
 		return Name{}, dnsProblem(in, host)
 	}
@@ -97,6 +98,20 @@ func parseDNS(in, s string) (Name, error) {
 		return Name{}, err
 	}
 	return Name{a}, nil
+}
+
+// toASCII maps a host to A-labels and refuses those that would not be read back:
+// the mapping lets bytes through that are no text, and makes labels of them that
+// no one else accepts.
+func toASCII(host string) (string, error) {
+	a, err := profile.ToASCII(host)
+	if err != nil {
+		return "", err
+	}
+	if again, err := profile.ToASCII(a); err != nil || again != a {
+		return "", errors.Join(fmt.Errorf("%q maps to %q, which is no name", host, a), err)
+	}
+	return a, nil
 }
 
 // dnsProblem explains what idna refused in words.
