@@ -35,9 +35,11 @@ var arrows = map[string]string{
 	"internal/porter":  "internal/store internal/plan internal/keystore",
 	"internal/web":     "internal/store internal/plan internal/keystore internal/api internal/probe internal/porter internal/intake",
 	"internal/store":   "internal/store",
-	"internal/updater": "internal/updater",
+	"internal/updater": "internal/updater internal/config",
 	"internal/work":    "internal/store",
 	"internal/target":  "internal/updater internal/target/targettest",
+	// the folder's own services
+	"internal/target/files": "internal/config",
 }
 
 // confined names what may be imported by few rooms only.

@@ -191,8 +191,11 @@ func (a *Agent) prepare(ctx context.Context, p proposal, r *Report) error {
 		r.Removed = append(r.Removed, p.label)
 		a.log.Info("certificate is removed", "certificate", p.label)
 		return errors.Join(a.forget(p.label), a.staging.clear(p.name, p.files))
-	case p.same:
+	case p.same && !p.bundle.Again:
 		return a.staging.clear(p.name, p.files)
+	case p.same:
+		r.Live = append(r.Live, p.label) // so that services are told of it
+		return errors.Join(a.mark(p.bundle), a.staging.clear(p.name, p.files))
 	}
 	return a.mark(p.bundle)
 }

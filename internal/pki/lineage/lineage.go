@@ -39,8 +39,10 @@ type Paper struct {
 	Certificate string            `json:"certificate"`
 	Version     int64             `json:"version"`
 	Names       []certfleet.Name  `json:"names,omitempty"`
-	Files       map[string]string `json:"files,omitempty"`  // SHA-256 of each, lower-case hex
-	Remove      bool              `json:"remove,omitempty"` // the certificate is to be forgotten
+	Files       map[string]string `json:"files,omitempty"`    // SHA-256 of each, lower-case hex
+	Rollback    bool              `json:"rollback,omitempty"` // it takes the place of a newer one, on purpose
+	Again       bool              `json:"again,omitempty"`    // services are to be told once more
+	Remove      bool              `json:"remove,omitempty"`   // the certificate is to be forgotten
 }
 
 // Complete reports whether exactly these files are there, of these contents.
@@ -102,6 +104,7 @@ func Join(label string, files map[string][]byte, liveKey certfleet.Secret, paper
 	var want []certfleet.Name
 	if paper != nil {
 		b.Version, want = paper.Version, paper.Names
+		b.Rollback, b.Again = paper.Rollback, paper.Again
 	}
 	if err := pki.CheckLeaf(chain[0], want, now); err != nil {
 		return b, err

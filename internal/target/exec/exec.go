@@ -108,7 +108,7 @@ func (t *Target) Deliver(ctx context.Context, bundles []certfleet.Bundle, before
 
 // check refuses what no program should be handed.
 func check(b certfleet.Bundle, last certfleet.Receipt) error {
-	if last.Version > b.Version {
+	if last.Version > b.Version && !b.Rollback {
 		return &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("version %d of %q was handed over, which is newer than %d", last.Version, b.Certificate, b.Version), Advice: "deliver the newer version"}
 	}
 	_, _, err := pki.ParsePair(b.ChainPEM, b.KeyPEM)

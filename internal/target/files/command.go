@@ -15,6 +15,7 @@ import (
 // change is a certificate whose command has not run yet.
 type change struct {
 	content
+	bundle  certfleet.Bundle
 	lineage string // absolute path
 	receipt *certfleet.Receipt
 }
@@ -23,8 +24,8 @@ func (r *room) pendingFile(name string) string { return path.Join(r.disk.work, "
 
 // mark notes before a change that the command is due for it, so that neither a
 // crash nor a failed command loses a reload.
-func (t *Target) mark(r *room, name string) error {
-	if len(t.Command) == 0 || r.pending(name) {
+func (t *Target) mark(r *room, label, name string) error {
+	if len(t.Command) == 0 && !t.tells(label) || r.pending(name) {
 		return nil
 	}
 	if err := r.disk.folder(path.Join(r.disk.work, "pending")); err != nil {
@@ -67,6 +68,7 @@ func (t *Target) update(ctx context.Context, r *room, changed []change) {
 			t.run(ctx, r, g)
 		}
 	}
+	t.tell(ctx, r, changed)
 }
 
 func (t *Target) run(ctx context.Context, r *room, changed []change) {
@@ -76,7 +78,7 @@ func (t *Target) run(ctx context.Context, r *room, changed []change) {
 	}
 	for _, c := range changed {
 		failed := err
-		if failed == nil {
+		if failed == nil && !t.tells(c.label) {
 			failed = r.settle(c.name)
 		}
 		if failed != nil {

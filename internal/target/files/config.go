@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/config"
 )
 
 // Layout is how the files lie in the folder.
@@ -70,6 +71,12 @@ type Config struct {
 	Command []string `json:"command,omitempty" doc:"The program to run after a change and its arguments, without a shell."`
 	// CommandEach runs Command once for each certificate that changed.
 	CommandEach bool `json:"command_each,omitempty" doc:"Run command once for each certificate that changed."`
+	// Updaters tell services of a change, after Command, in the order in which they
+	// are written: systemd, nginx, haproxy, docker_container and others, each with
+	// its settings. One that failed runs again with the next try.
+	Updaters config.Sections `json:"updaters,omitempty" doc:"Services to tell of a change, by label, in the order of their labels: {\"web\": {\"type\": \"systemd\", \"unit\": \"nginx\"}}."`
+	// FailFast leaves out the updaters after one that failed.
+	FailFast bool `json:"fail_fast,omitempty" doc:"Leave out the updaters after one that failed."`
 	// Timeout ends Command and everything it started; zero means 30s.
 	Timeout certfleet.Duration `json:"timeout,omitempty" doc:"When command and everything it started is ended; zero means 30s."`
 }

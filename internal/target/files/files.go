@@ -14,13 +14,16 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/dial"
+	"github.com/certfleet/certfleet/internal/updater"
+	"github.com/certfleet/certfleet/internal/updater/plugins"
 )
 
 // Target writes certificates into one folder.
 type Target struct {
 	settled
-	log  *slog.Logger
-	hook func(op string) error // dies before a file operation, in tests
+	items []updater.Item
+	log   *slog.Logger
+	hook  func(op string) error // dies before a file operation, in tests
 }
 
 // layout is one way in which files lie in the folder.
@@ -42,7 +45,11 @@ func New(c Config, d dial.Deps) (*Target, error) {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Target{settled: s, log: d.Log.With("dir", s.Dir)}, nil
+	items, err := plugins.Items(c.Updaters, d)
+	if err != nil {
+		return nil, err
+	}
+	return &Target{settled: s, items: items, log: d.Log.With("dir", s.Dir)}, nil
 }
 
 // room is the opened folder, while its lock is held.
@@ -78,7 +85,7 @@ func (t *Target) Deliver(ctx context.Context, bundles []certfleet.Bundle, _ []ce
 		}
 		receipts[i].Applied, receipts[i].Fingerprint = true, c.fingerprint
 		if r.pending(c.name) {
-			changed = append(changed, change{content: c, lineage: filepath.Join(r.base, r.lineage(c.name)), receipt: &receipts[i]})
+			changed = append(changed, change{content: c, bundle: b, lineage: filepath.Join(r.base, r.lineage(c.name)), receipt: &receipts[i]})
 		}
 	}
 	t.update(ctx, r, changed)
@@ -99,11 +106,16 @@ func (t *Target) deliver(ctx context.Context, r *room, b certfleet.Bundle) (cont
 	}
 	switch {
 	case h != nil && h.problem == nil && maps.EqualFunc(h.files, r.wanted(c), bytes.Equal):
+		if b.Again {
+			if err := t.mark(r, c.label, c.name); err != nil {
+				return c, err
+			}
+		}
 		return c, r.tend(c, h)
-	case h.outdates(c):
+	case h.outdates(c) && !b.Rollback:
 		return c, &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("version %d of %q is there, which is newer than %d", h.version, c.label, c.version), Advice: "deliver the newer version"}
 	}
-	if err := t.mark(r, c.name); err != nil {
+	if err := t.mark(r, c.label, c.name); err != nil {
 		return c, err
 	}
 	if err := r.put(c, h); err != nil {

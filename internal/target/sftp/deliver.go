@@ -52,7 +52,7 @@ func (t *Target) Deliver(ctx context.Context, bundles []certfleet.Bundle, before
 // pack checks a bundle and chooses its files.
 func (t *Target) pack(b certfleet.Bundle, last int64) (load, error) {
 	l := load{bundle: b}
-	if last > b.Version {
+	if last > b.Version && !b.Rollback {
 		return l, &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("version %d of %q was pushed, which is newer than %d", last, b.Certificate, b.Version), Advice: "deliver the newer version"}
 	}
 	var err error
@@ -122,7 +122,8 @@ func (t *Target) put(s *session, peer Peer, l load) error {
 
 // putForAgent writes the files and then the manifest that makes them count.
 func (t *Target) putForAgent(s *session, l load) error {
-	paper := lineage.Paper{Certificate: l.bundle.Certificate, Version: l.bundle.Version, Names: l.bundle.Names, Files: map[string]string{}}
+	paper := lineage.Paper{Certificate: l.bundle.Certificate, Version: l.bundle.Version, Names: l.bundle.Names, Files: map[string]string{},
+		Rollback: l.bundle.Rollback, Again: l.bundle.Again}
 	for _, f := range l.files {
 		paper.Files[f.name] = lineage.Sum(f.data)
 	}

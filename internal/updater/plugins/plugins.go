@@ -1,9 +1,9 @@
-package agent
+// Package plugins has every updater, one line each, and builds them from settings.
+package plugins
 
 import (
-	"log/slog"
+	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -112,16 +112,15 @@ func build[W, C any, U certfleet.Updater](s config.Section, d dial.Deps, constru
 	return u, when, nil
 }
 
-// items builds the list of updaters. Their addresses come from this machine's
-// own configuration, so nothing guards them.
-func items(sections config.Sections, log *slog.Logger) ([]updater.Item, error) {
+// Items builds the list of updaters, in the order of the settings.
+func Items(sections config.Sections, d dial.Deps) ([]updater.Item, error) {
 	var list []updater.Item
 	for _, s := range sections {
 		make, ok := updaterTypes[s.Type]
 		if !ok {
-			return nil, invalid("use one of "+strings.Join(slices.Sorted(maps.Keys(updaterTypes)), ", "), "updater %q has unknown type %q", s.Label, s.Type)
+			return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("updater %q has unknown type %q", s.Label, s.Type), Advice: "use one of " + strings.Join(slices.Sorted(maps.Keys(updaterTypes)), ", ")}
 		}
-		u, when, err := make(s, dial.Deps{Log: log, HTTP: http.DefaultClient})
+		u, when, err := make(s, d)
 		if err != nil {
 			return nil, err
 		}
