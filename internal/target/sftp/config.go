@@ -80,9 +80,18 @@ const (
 
 // Target pushes to one host.
 type Target struct {
-	c    Config
-	keys pins
-	d    dial.Deps
+	c       Config
+	keys    pins
+	d       dial.Deps
+	inPlace bool
+}
+
+// InPlace makes it write files under their own names at plain servers too, as
+// certdeploy's server does: what a one-shot client of certdeploy's takes from
+// there are folders, and it follows no links.
+func (t *Target) InPlace() *Target {
+	t.inPlace = true
+	return t
 }
 
 func invalid(advice string, cause error, format string, args ...any) error {

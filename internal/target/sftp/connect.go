@@ -51,6 +51,9 @@ func (t *Target) connect(ctx context.Context) (*connection, error) {
 	if c.peer == Auto {
 		c.peer = peerOf(string(conn.ServerVersion()))
 	}
+	if c.peer == OpenSSH && t.inPlace {
+		c.peer = Certdeploy
+	}
 	return c, nil
 }
 
