@@ -18,14 +18,14 @@ const leaves = "internal/pki internal/dial internal/dnsq"
 // arrows says which rooms a room may import besides the root package and the
 // leaves. A room that is not listed may import nothing else of the house.
 var arrows = map[string]string{
-	"cmd":              "internal/app internal/config internal/cli internal/demo internal/agent",
+	"cmd":              "internal/app internal/config internal/cli internal/demo internal/agent internal/certdeploy",
 	"client":           "internal/api",
 	"examples":         "client",
 	"dns":              "dns",
 	"bench":            "internal client",
 	"internal/app":     "internal",
 	"internal/agent":   "internal/probe internal/api internal/updater internal/config internal/target/files",
-	"internal/cli":     "internal/api client internal/app internal/config internal/demo internal/agent",
+	"internal/cli":     "internal/api client internal/app internal/config internal/demo internal/agent internal/certdeploy",
 	"internal/demo":    "internal/app internal/config internal/pebble internal/fakeca internal/api internal/intake internal/store internal/keeper client",
 	"internal/deliver": "internal/store internal/plan internal/keystore internal/probe",
 	"internal/intake":  "internal/store internal/plan internal/api",
@@ -40,6 +40,8 @@ var arrows = map[string]string{
 	"internal/target":  "internal/updater internal/target/targettest",
 	// the folder's own services
 	"internal/target/files": "internal/config",
+
+	"internal/certdeploy": "internal/agent internal/config internal/target/sftp internal/updater",
 }
 
 // confined names what may be imported by few rooms only.
@@ -47,12 +49,12 @@ var confined = map[string]string{
 	"github.com/go-acme/lego/":       "dns",
 	"github.com/riverqueue/river":    "internal/work",
 	"github.com/jackc/pgx/":          "internal/store internal/work",
-	"modernc.org/sqlite":             "internal/store",
+	"modernc.org/sqlite":             "internal/store internal/certdeploy",
 	"github.com/letsencrypt/pebble/": "internal/pebble",
 	"github.com/danielgtaylor/huma/": "internal/web",
 	"github.com/prometheus/":         "internal/web internal/app",
 	"github.com/spf13/cobra":         "internal/cli cmd",
-	"database/sql":                   "internal/store internal/work internal/source internal/porter",
+	"database/sql":                   "internal/store internal/work internal/source internal/porter internal/certdeploy",
 }
 
 // TestArrows parses the imports itself, because go list can be served from a cache.
