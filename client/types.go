@@ -14,6 +14,14 @@ type (
 	Rollover = api.Rollover
 	// Page is one page of a list.
 	Page[T any] = api.Page[T]
+	// EdgeQuestions asks what many names serve.
+	EdgeQuestions = api.EdgeQuestions
+	// EdgeQuestion is one name, and what the caller has of it.
+	EdgeQuestion = api.EdgeQuestion
+	// EdgePair is what one name serves.
+	EdgePair = api.EdgePair
+	// EdgeGiven is how often an edge was given a version in one hour.
+	EdgeGiven = api.EdgeLookup
 	// Paging chooses a page.
 	Paging = api.Paging
 	// Labelled narrows a list to objects that carry all of the labels.

@@ -140,6 +140,13 @@ func (k *checking) ports(ctx context.Context, c *config.Config) {
 			return answers(ctx, c, "http://", addr, certfleet.ChallengePath+"ping", "pong")
 		}},
 		{"tlsalpn01", c.Listen.TLSALPN01, func(context.Context, string) bool { return false }},
+		{"edge", c.Listen.Edge, func(ctx context.Context, addr string) bool {
+			scheme := "https://"
+			if c.Edge.Plain || c.Listen.Edge.Loopback() {
+				scheme = "http://"
+			}
+			return answers(ctx, c, scheme, addr, "/healthz", "")
+		}},
 	} {
 		if !l.addr.On() {
 			continue

@@ -119,6 +119,9 @@ func (a *App) ageDue(ctx context.Context, now time.Time, _ int) ([]int64, error)
 // age removes a batch at a time, so that nobody waits long for the writer.
 func (a *App) age(ctx context.Context) error {
 	now, keep := time.Now(), a.Config.Retention
+	if err := a.forgetLookups(ctx, now.Add(-time.Duration(keep.Lookups))); err != nil {
+		return err
+	}
 	for more := true; more && !work.Stopping(ctx); {
 		err := a.DB.Tx(ctx, now, func(tx *store.Tx) (err error) {
 			more, err = tx.Age(ctx, now.Add(-time.Duration(keep.Exchanges)), now.Add(-time.Duration(keep.Events)), 1000)

@@ -32,10 +32,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	close(a.ready)
 	group, ctx := errgroup.WithContext(ctx)
-	if ln := listeners["api"]; ln != nil {
-		group.Go(func() error { return a.serveAPI(ctx, ln) })
-	}
+	a.serveHandlers(ctx, group, listeners)
 	if !a.readOnly {
+		group.Go(func() error { return a.Edge.Run(ctx, a.Log) })
 		a.solve(ctx, group, listeners)
 		group.Go(func() error { return a.Work.Run(ctx) })
 	}
@@ -83,7 +82,7 @@ func (a *App) listen(ctx context.Context) (map[string]net.Listener, error) {
 	if a.readOnly {
 		return a.listenFor(ctx, "api")
 	}
-	return a.listenFor(ctx, "api", "http01", "tlsalpn01")
+	return a.listenFor(ctx, "api", "http01", "tlsalpn01", "edge")
 }
 
 func (a *App) listenFor(ctx context.Context, names ...string) (map[string]net.Listener, error) {
@@ -108,7 +107,7 @@ func (a *App) listenFor(ctx context.Context, names ...string) (map[string]net.Li
 // Address is the configured address of a listener, empty when it is off.
 func (a *App) Address(name string) string {
 	l := a.Config.Listen
-	addr, ok := map[string]interface{ On() bool }{"api": l.API, "http01": l.HTTP01, "tlsalpn01": l.TLSALPN01}[name]
+	addr, ok := map[string]interface{ On() bool }{"api": l.API, "http01": l.HTTP01, "tlsalpn01": l.TLSALPN01, "edge": l.Edge}[name]
 	if !ok || !addr.On() {
 		return ""
 	}
@@ -128,7 +127,7 @@ func closeAll(listeners map[string]net.Listener) error {
 	return all
 }
 
-// Addr is where a listener (api, http01, tlsalpn01) listens, once Ready.
+// Addr is where a listener (api, http01, tlsalpn01, edge) listens, once Ready.
 func (a *App) Addr(name string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -158,10 +157,22 @@ func serve(ctx context.Context, s *http.Server, ln net.Listener) error {
 	return nil
 }
 
-// serveAPI serves the API, over TLS unless the configuration says plain.
-func (a *App) serveAPI(ctx context.Context, ln net.Listener) error {
-	s := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10, BaseContext: func(net.Listener) context.Context { return ctx }, ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug)}
-	if a.Config.TLS.Plain {
+// serveHandlers serves the API, and what edges ask for at a listener of their own.
+func (a *App) serveHandlers(ctx context.Context, group *errgroup.Group, listeners map[string]net.Listener) {
+	handler := a.Handler()
+	if ln := listeners["api"]; ln != nil {
+		group.Go(func() error { return a.serveHTTP(ctx, ln, handler, a.Config.TLS.Plain) })
+	}
+	if ln := listeners["edge"]; ln != nil {
+		plain := a.Config.Edge.Plain || a.Config.Listen.Edge.Loopback()
+		group.Go(func() error { return a.serveHTTP(ctx, ln, onlyEdges(handler, a.Config.Edge), plain) })
+	}
+}
+
+// serveHTTP serves over TLS, by the certificate of the API, or plainly.
+func (a *App) serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, plain bool) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10, BaseContext: func(net.Listener) context.Context { return ctx }, ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug)}
+	if plain {
 		return serve(ctx, s, ln)
 	}
 	certs, err := a.apiCertificates()

@@ -100,7 +100,7 @@ func addresses(a *app.App) []string {
 	if a.Config.TLS.Plain {
 		scheme = "http"
 	}
-	for _, l := range []struct{ name, form string }{{"api", scheme + "://%s"}, {"http01", "%s (http-01)"}, {"tlsalpn01", "%s (tls-alpn-01)"}} {
+	for _, l := range []struct{ name, form string }{{"api", scheme + "://%s"}, {"http01", "%s (http-01)"}, {"tlsalpn01", "%s (tls-alpn-01)"}, {"edge", "%s (lookups of edges)"}} {
 		if at := a.Addr(l.name); at != "" {
 			out = append(out, fmt.Sprintf(l.form, at))
 		}

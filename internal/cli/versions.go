@@ -31,6 +31,7 @@ func (p *program) versionsCommand() *cobra.Command {
 	}
 	return p.group(cmd, func(cmd *cobra.Command) error { return p.listVersions(cmd.Context(), *query, *limit) }, sub,
 		p.versionWith("show", "Show a version, its chains and its renewal window", "Show a version by its id or fingerprint: serial, issuer, validity, the chains that\nthe CA offers, and when the CA wants it renewed (RFC 9773).", p.sayVersion),
+		p.lookupsCommand(),
 		p.versionWith("chain", "Print a version's chain in PEM form", "Print the chain in use in PEM form, leaf first. There is no private key in it; for\nthat see certfleet export.", func(v *client.VersionStory) { fmt.Fprint(p.Out, v.ChainPEM) }))
 }
 

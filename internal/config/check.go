@@ -21,6 +21,7 @@ func (r *reading) check() {
 	r.checkContact()
 	r.checkResolvers()
 	r.checkTLS()
+	r.checkEdge()
 	r.oneOf("log.format", c.Log.Format, "text", "json")
 	r.oneOf("preflight.mode", c.Preflight.Mode, PreflightAuto, PreflightOn, PreflightWarn, PreflightOff)
 	r.checkAliases()
@@ -95,6 +96,20 @@ func (r *reading) checkTLS() {
 	if c.TLS.Plain && c.Listen.API.On() && !c.Listen.API.Loopback() && !c.Insecure {
 		r.problem("tls.plain", invalid("take out tls.plain, listen on 127.0.0.1, or set insecure: true if something in front speaks TLS",
 			"the API would listen without TLS on %s, where others can reach it", c.Listen.API))
+	}
+}
+
+// A private key that crosses a network in the clear is everybody's key.
+func (r *reading) checkEdge() {
+	c := r.cfg
+	for _, p := range c.Edge.Prefixes {
+		if p != string(Off) && (!strings.HasPrefix(p, "/") || strings.ContainsAny(p, "{}? ")) {
+			r.problem("edge.prefixes", invalid("write a path such as /.well-known/peter_sslers, / or off", "edge.prefixes: %q is not a path", p))
+		}
+	}
+	if c.Edge.Plain && c.Listen.Edge.On() && !c.Listen.Edge.Loopback() && !c.Insecure {
+		r.problem("edge.plain", invalid("take out edge.plain, listen on 127.0.0.1, or set insecure: true if something in front speaks TLS",
+			"edges would be sent private keys without TLS from %s, where others can listen", c.Listen.Edge))
 	}
 }
 

@@ -22,6 +22,7 @@ type Config struct {
 	Listen         Listen    `json:"listen"`
 	PublicURL      string    `json:"public_url"`
 	TLS            TLS       `json:"tls"`
+	Edge           Edge      `json:"edge"`
 	Insecure       bool      `json:"insecure"`
 	TrustedProxies Prefixes  `json:"trusted_proxies"`
 	Log            Log       `json:"log"`
@@ -46,6 +47,14 @@ type Listen struct {
 	API       Address `json:"api"`
 	HTTP01    Address `json:"http01"`
 	TLSALPN01 Address `json:"tlsalpn01"`
+	Edge      Address `json:"edge"`
+}
+
+// Edge says how edges are answered that look up what a name serves.
+type Edge struct {
+	Prefixes []string `json:"prefixes"`
+	Trusted  Prefixes `json:"trusted"`
+	Plain    bool     `json:"plain"`
 }
 
 // TLS says how the API is served.
@@ -122,7 +131,8 @@ const day = certfleet.Duration(24 * time.Hour)
 func Default() *Config {
 	return &Config{
 		StateDir:  "/var/lib/certfleet",
-		Listen:    Listen{API: "127.0.0.1:7443", HTTP01: ":80", TLSALPN01: Off},
+		Listen:    Listen{API: "127.0.0.1:7443", HTTP01: ":80", TLSALPN01: Off, Edge: Off},
+		Edge:      Edge{Prefixes: []string{"/.well-known/peter_sslers"}},
 		Log:       Log{Format: "text"},
 		Preflight: Preflight{Mode: PreflightAuto},
 		Probe:     Probe{Timeout: certfleet.Duration(10 * time.Second), PerHour: 20000},

@@ -20,6 +20,8 @@ database: postgres://cf@db.example/cf
 listen:
   api: 127.0.0.1:9443
   http01: off
+  edge: 127.0.0.1:7201
+edge: {prefixes: [/.well-known/admin, /], trusted: [127.0.0.0/8]}
 public_url: https://certfleet.example.com/
 trusted_proxies: [10.0.0.0/8, "::1"]
 log: {level: debug, format: json}
@@ -48,7 +50,8 @@ func TestParseReadsEverySetting(t *testing.T) {
 	want.Contact = []string{"tls@example.com"}
 	want.StateDir = "/srv/certfleet"
 	want.Database = "postgres://cf@db.example/cf"
-	want.Listen = Listen{API: "127.0.0.1:9443", HTTP01: Off, TLSALPN01: Off}
+	want.Listen = Listen{API: "127.0.0.1:9443", HTTP01: Off, TLSALPN01: Off, Edge: "127.0.0.1:7201"}
+	want.Edge = Edge{Prefixes: []string{"/.well-known/admin", "/"}, Trusted: Prefixes{netip.MustParsePrefix("127.0.0.0/8")}}
 	want.PublicURL = "https://certfleet.example.com"
 	want.TrustedProxies = Prefixes{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	want.Log = Log{Level: slog.LevelDebug, Format: "json"}
@@ -95,6 +98,8 @@ func TestProblemsSayWhereWhatAndWhatToDo(t *testing.T) {
 		{"network", "trusted_proxies: [10.0.0.1/8]\n", "f:1:19", "bits set", "10.0.0.0/8"},
 		{"contact", "contact: nobody\n", "f:1:10", "email", "tls@example.com"},
 		{"preflight", "preflight:\n  mode: maybe\n", "f:2:9", `"maybe" is not known`, "auto, on, warn, off"},
+		{"prefix", "edge:\n  prefixes: [well-known]\n", "f:2:", "is not a path", "/.well-known/peter_sslers"},
+		{"plain edge", "listen:\n  edge: 0.0.0.0:7201\nedge:\n  plain: true\n", "f:4:", "without TLS", "insecure"},
 		{"alias", "preflight:\n  names: [http://x]\n", "f:2:", "CNAME", "edge.example.com"},
 		{"resolver", "dns:\n  resolvers: [a b]\n", "f:2:", "resolver", "host:port"},
 		{"public url", "public_url: ftp://x\n", "f:1:13", "public_url", "https://HOST"},

@@ -60,6 +60,9 @@ func fillStore(t *testing.T, db *store.DB) *fleet {
 			func() error {
 				return tx.SetOverride(ctx, store.LimitOverride{Authority: "ca", Name: "new-orders", N: 1})
 			},
+			func() error {
+				return tx.AddLookup(ctx, store.Lookup{Edge: "e", VersionID: f.version.ID, Hour: now, N: 1})
+			},
 			func() error { return tx.Strays(ctx, "/", "c", 1) },
 			func() error {
 				return tx.PutACMEDNS(ctx, store.ACMEDNS{Solver: "s", Name: n, FullDomain: "d", Sealed: []byte{3}})

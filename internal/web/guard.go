@@ -76,7 +76,7 @@ func (s *server) guard(hc huma.Context, next func(huma.Context)) {
 	t := who(ctx)
 	if t == nil {
 		var err error
-		if t, err = s.identify(ctx, hc.Header("Authorization")); err != nil {
+		if t, err = s.caller(hc); err != nil {
 			s.refuse(hc, s.problemOf(ctx, err))
 			return
 		}
@@ -88,6 +88,15 @@ func (s *server) guard(hc huma.Context, next func(huma.Context)) {
 		return
 	}
 	next(huma.WithContext(hc, ctx))
+}
+
+// caller is whose request it is. For what edges ask, a trusted network may do.
+func (s *server) caller(hc huma.Context) (*certfleet.Token, error) {
+	header := hc.Header("Authorization")
+	if header == "" && scopeOf(hc.Operation()) == certfleet.ScopeEdge && s.trusts(hc.RemoteAddr(), hc.Header("X-Forwarded-For")) {
+		return neighbour(), nil
+	}
+	return s.identify(hc.Context(), header)
 }
 
 // refuse answers a problem without reading the request any further.

@@ -36,6 +36,8 @@ type Deps struct {
 	DB   *store.DB
 	Keys *keystore.Keystore
 	Acts Acts
+	// Edge is what answers edges that ask in the moment of a handshake.
+	Edge EdgeDeps
 	// Probe says how handshakes are made.
 	Probe probe.Options
 	Log   *slog.Logger
@@ -72,6 +74,7 @@ func New(d Deps) http.Handler {
 	s.api.UseMiddleware(s.bound, s.guard)
 	s.routes()
 	s.plain(mux)
+	s.compat(mux)
 	return s.outer(mux)
 }
 
@@ -103,6 +106,7 @@ func (s *server) routes() {
 	s.eventRoutes()
 	s.tokenRoutes()
 	s.statusRoutes()
+	s.edgeRoutes()
 }
 
 // intake is the room for what the caller's tenant asks for.

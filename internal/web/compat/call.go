@@ -1,0 +1,100 @@
+package compat
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+
+	"github.com/certfleet/certfleet"
+)
+
+// mostForm in bytes bounds what is posted.
+const mostForm = 1 << 20
+
+// call is one request on its way.
+type call struct {
+	h      *Handler
+	ctx    context.Context
+	who    *certfleet.Token
+	prefix string
+	w      http.ResponseWriter
+	q      *http.Request
+}
+
+// edge is who asks, for the record.
+func (c *call) edge() string { return "token:" + c.who.Label }
+
+func (c *call) json(status int, v any) {
+	c.w.Header().Set("Content-Type", "application/json")
+	c.w.WriteHeader(status)
+	_ = json.NewEncoder(c.w).Encode(v) // the caller is gone, or reads it
+}
+
+// object answers bytes of a media type.
+func (c *call) object(media string, b []byte) {
+	c.w.Header().Set("Content-Type", media)
+	_, _ = c.w.Write(b) // the caller is gone, or reads it
+}
+
+// refuse answers a caller that may not come in.
+func (c *call) refuse(status int, err error) {
+	if status == http.StatusUnauthorized {
+		c.w.Header().Set("WWW-Authenticate", `Basic realm="certfleet"`)
+	}
+	msg, advice := said(err)
+	c.json(status, map[string]string{"result": "error", "error": msg, "advice": advice})
+}
+
+// fail answers an error: 404 for what is not there, the form's own way for what
+// was asked wrongly.
+func (c *call) fail(err error) {
+	msg, advice := said(err)
+	switch certfleet.KindOf(err) {
+	case certfleet.NotFound:
+		c.json(http.StatusNotFound, map[string]string{"message": msg, "advice": advice})
+	case certfleet.Invalid, certfleet.Conflict, certfleet.Denied:
+		c.formError("Error_Main", msg)
+	case certfleet.Limited, certfleet.Unreachable:
+		c.json(http.StatusServiceUnavailable, map[string]string{"result": "error", "error": msg, "advice": advice})
+	default:
+		if c.h.Log != nil {
+			c.h.Log.Error("a request failed", "path", c.q.URL.Path, "err", err)
+		}
+		c.json(http.StatusInternalServerError, map[string]string{"result": "error", "error": "this failed here; the log says why"})
+	}
+}
+
+func said(err error) (msg, advice string) {
+	var e *certfleet.Error
+	if errors.As(err, &e) {
+		return e.Msg, e.Advice
+	}
+	return "this failed here", ""
+}
+
+func (c *call) formError(field, msg string) {
+	c.json(http.StatusOK, map[string]any{"result": "error", "form_errors": map[string]string{field: msg, "Error_Main": msg}})
+}
+
+// form reads what was posted. A body without a Content-Type is a form too: the
+// Lua module of the older system never sent one.
+func (c *call) form() (url.Values, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.q.Body, mostForm))
+	if err != nil {
+		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "the body cannot be read, or is over the limit", Advice: "send a form of at most 1 MiB", Err: err}
+	}
+	media, params, err := mime.ParseMediaType(c.q.Header.Get("Content-Type"))
+	if err == nil && media == "multipart/form-data" {
+		return multipartForm(body, params["boundary"])
+	}
+	form, err := url.ParseQuery(string(bytes.TrimSpace(body)))
+	if err != nil {
+		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "the body is no form", Advice: "send field=value pairs, urlencoded", Err: errors.New("the form does not parse")}
+	}
+	return form, nil
+}

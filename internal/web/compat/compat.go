@@ -1,0 +1,106 @@
+package compat
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/edge"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// Ordered is what became of a name that was asked for on demand.
+type Ordered struct {
+	OrderID  int64
+	Existing bool   // nothing had to be ordered
+	Problem  string // why there is no certificate; empty when there is
+	Wait     bool   // it goes on behind the scenes
+}
+
+// Handler answers under its prefixes. DB, Edge and Who must be set.
+type Handler struct {
+	DB   *store.DB
+	Edge *edge.Room
+	// Prefixes are the roots of the routes, such as /.well-known/peter_sslers; an
+	// empty one is the root of the server.
+	Prefixes []string
+	// Who says whose request it is. Its error is answered as it is.
+	Who func(*http.Request) (*certfleet.Token, error)
+	// Prime brings a version to the Redis targets of its certificate; nil does nothing.
+	Prime func(ctx context.Context, version int64) error
+	// Order gets a certificate for a name within the request; nil means that this is off.
+	Order func(ctx context.Context, tenant int64, n certfleet.Name) (Ordered, error)
+	Log   *slog.Logger
+}
+
+// Prefixes that the older system's releases used.
+const (
+	Prefix    = "/.well-known/peter_sslers"
+	OldPrefix = "/.well-known/admin"
+)
+
+// route is one route below a prefix.
+type route struct {
+	method string
+	path   string
+	scope  certfleet.Scope
+	edge   bool // scope edge may do it too
+	do     func(*call)
+	about  about // of a POST, for a GET that asks what may be posted
+}
+
+// about documents a POST.
+type about struct {
+	Instructions []string          `json:"instructions"`
+	Fields       map[string]string `json:"form_fields"`
+}
+
+// Mount serves every route under every prefix.
+func (h *Handler) Mount(mux *http.ServeMux) {
+	for _, prefix := range h.Prefixes {
+		prefix = strings.TrimRight(prefix, "/")
+		for _, r := range h.routes() {
+			mux.Handle(r.method+" "+prefix+r.path, h.serve(prefix, r))
+			if r.method == http.MethodPost && strings.HasSuffix(r.path, ".json") {
+				mux.Handle("GET "+prefix+r.path, h.explain(prefix, r))
+			}
+		}
+	}
+}
+
+func (h *Handler) routes() []route {
+	var all []route
+	for _, some := range [][]route{h.lookupRoutes(), h.onDemandRoutes(), h.downloadRoutes()} {
+		all = append(all, some...)
+	}
+	return all
+}
+
+// serve lets a request through that may do what the route does.
+func (h *Handler) serve(prefix string, r route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		c := &call{h: h, prefix: prefix, w: w, q: q}
+		w.Header().Set("X-Peter-SSLers", "production")
+		w.Header().Set("Cache-Control", "no-store")
+		who, err := h.Who(q)
+		if err != nil {
+			c.refuse(http.StatusUnauthorized, err)
+			return
+		}
+		if !who.Allows(r.scope) && !(r.edge && who.Allows(certfleet.ScopeEdge)) {
+			c.refuse(http.StatusForbidden, &certfleet.Error{Kind: certfleet.Denied, Msg: "this needs a token with scope " + string(r.scope), Advice: "use a token with scope " + string(r.scope)})
+			return
+		}
+		c.who = who
+		c.ctx = store.WithActor(q.Context(), c.edge())
+		r.do(c)
+	})
+}
+
+// explain answers a GET with what may be posted; it changes nothing.
+func (h *Handler) explain(prefix string, r route) http.Handler {
+	r.do = func(c *call) { c.json(http.StatusOK, r.about) }
+	return h.serve(prefix, r)
+}

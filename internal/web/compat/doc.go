@@ -1,0 +1,12 @@
+// Package compat answers as a peter_sslers server does, under the prefixes that
+// its users' nginx, scripts and Lua modules know. Behind each route are the same
+// rooms as behind /v1; only names and shapes are the older system's.
+//
+// Rules that hold for every route:
+//
+//   - JSON that succeeds says "result": "success"; a form that does not is HTTP 200
+//     with "result": "error" and "form_errors"; an unknown object is 404 with "message".
+//   - A body is read as a form whatever its Content-Type says.
+//   - GET on a .json route that wants POST answers what may be posted.
+//   - Ids in a lookup's answer are decimal strings, elsewhere numbers.
+package compat
