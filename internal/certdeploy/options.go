@@ -133,3 +133,19 @@ func (o *options) help(w io.Writer) {
 		fmt.Fprintf(w, "  %-34s  %s%s\n", name, x.usage, env)
 	}
 }
+
+// Flag is one option of a program, for whoever lists them.
+type Flag struct {
+	Name, Usage string
+	Text        bool // takes a value
+}
+
+func (o *options) all() (out []Flag) {
+	for _, x := range o.list {
+		out = append(out, Flag{x.name, x.usage, x.arg != ""})
+	}
+	return out
+}
+
+// ServerFlags are the options of certdeploy-server.
+func ServerFlags() []Flag { return newServerOptions().all() }

@@ -8,29 +8,38 @@ import (
 	"github.com/certfleet/certfleet/internal/certdeploy"
 )
 
-// certdeployServerCommand is certdeploy's server under a name of ours; the binary
-// is the same program when it is called certdeploy-server.
+// certdeployServerCommand is certdeploy's server; the binary is the same program
+// when it is called certdeploy-server.
 func (p *program) certdeployServerCommand() *cobra.Command {
-	return p.foreign("certdeploy-server", "Be certdeploy's server: push what certbot renewed, without a manager",
-		"  certfleet certdeploy-server --push --lineage /etc/letsencrypt/live/shop.example --domains \"shop.example www.shop.example\"\n  certfleet certdeploy-server --daemon", certdeploy.ServerMain)
+	cmd := &cobra.Command{
+		Use:   "certdeploy-server [OPTIONS]",
+		Short: "Be certdeploy's server: push what certbot renewed",
+		Long: `Push what certbot renewed to other machines, as certdeploy's server does: as
+certbot's deploy hook, as a daemon that also runs certbot, or once. It needs no
+manager. The binary is this program too when it is called certdeploy-server.`,
+		Example: "  certfleet certdeploy-server --daemon\n  certfleet certdeploy-server --push --lineage /etc/letsencrypt/live/shop.example --domains shop.example",
+	}
+	return p.foreign(cmd, certdeploy.ServerFlags(), certdeploy.ServerMain)
 }
 
-// foreign is a program with options of its own, as a command.
-func (p *program) foreign(name, short, example string, main func([]string, io.Writer, io.Writer) int) *cobra.Command {
-	return &cobra.Command{
-		Use:                name + " [OPTIONS]",
-		Short:              short,
-		Example:            example,
-		Args:               cobra.ArbitraryArgs,
-		DisableFlagParsing: true,
-		RunE: func(_ *cobra.Command, args []string) error {
-			switch main(args, p.Out, p.Err) {
-			case exitOK:
-				return nil
-			case exitInput:
-				return &usageError{errSilent}
-			}
-			return errSilent
-		},
+// foreign makes a command of a program that reads its options itself.
+func (p *program) foreign(cmd *cobra.Command, flags []certdeploy.Flag, main func([]string, io.Writer, io.Writer) int) *cobra.Command {
+	cmd.Args, cmd.DisableFlagParsing = cobra.ArbitraryArgs, true
+	for _, f := range flags { // for completion; they are not read here
+		if f.Text {
+			cmd.Flags().String(f.Name, "", f.Usage)
+		} else {
+			cmd.Flags().Bool(f.Name, false, f.Usage)
+		}
 	}
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		switch main(args, p.Out, p.Err) {
+		case exitOK:
+			return nil
+		case exitInput:
+			return &usageError{errSilent}
+		}
+		return errSilent
+	}
+	return cmd
 }
