@@ -42,7 +42,12 @@ type apiCerts struct {
 	looked  time.Time        // guarded by mu
 }
 
-func (a *App) apiCertificates() (*apiCerts, error) {
+func (a *App) apiCertificates(ctx context.Context) (*apiCerts, error) {
+	if !a.readOnly {
+		if _, err := a.sharePrivateCA(ctx); err != nil {
+			return nil, err
+		}
+	}
 	ca, err := LoadCA(a.Config)
 	if err != nil {
 		return nil, err

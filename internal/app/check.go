@@ -111,7 +111,7 @@ func (k *checking) privateCA(c *config.Config) {
 	left := time.Until(ca.Certificate.NotAfter)
 	found := "until " + ca.Certificate.NotAfter.Format(time.DateOnly)
 	if left < 180*24*time.Hour {
-		k.add(Finding{"private CA", CheckWarn, found, "plan a new one: remove " + CACertFile + " and " + CAKeyFile + " from the state folder and run certfleet init"})
+		k.add(Finding{"private CA", CheckWarn, found, "plan a new one: remove " + CACertFile + " and " + CAKeyFile + " from the state folder of every node, and run certfleet init on each"})
 		return
 	}
 	k.result("private CA", found, openToOthers(StatePath(c, CAKeyFile)), CheckFail)
@@ -240,6 +240,7 @@ func (k *checking) node(ctx context.Context, c *config.Config) {
 	defer a.Close()
 	k.result("database", config.Database(a.where()).String()+" answers, with the schema of this release", a.DB.Ping(ctx), CheckFail)
 	k.result("sealed keys", "every data key opens", a.Keys.Check(ctx), CheckFail)
+	k.result("shared CA", "the nodes of this database have one private CA", a.sameCA(ctx), CheckFail)
 	k.result("solvers", fmt.Sprintf("%d configured, all can be built", len(c.Solvers)), nil, "")
 	k.targets(ctx, a)
 	k.policies(ctx, a)

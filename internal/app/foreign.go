@@ -10,16 +10,18 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/config"
+	"github.com/certfleet/certfleet/internal/keystore"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
-// foreignDatabase refuses a database that is in use when the file of the sealing
-// key is not here: this is a second node, or the key was lost. A new key would
+// foreignDatabase refuses a database that is in use when its sealing key is not
+// here: this is a second node, or the key was lost or is another's. A new key would
 // open nothing of what was sealed, and part the nodes where nothing was yet.
 func foreignDatabase(ctx context.Context, c *config.Config) error {
 	scheme, path := c.KeyReference().Split()
-	if _, err := OpenKeeper(c); scheme != "file" || certfleet.KindOf(err) != certfleet.NotFound {
-		return nil // it is here, or what is wrong with it is told where it is used
+	key, kerr := OpenKeeper(c)
+	if kerr != nil && (scheme != "file" || certfleet.KindOf(kerr) != certfleet.NotFound) {
+		return nil // what is wrong with it is told where it is used
 	}
 	where, err := c.ResolveDatabase()
 	if err != nil {
@@ -35,6 +37,9 @@ func foreignDatabase(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	defer db.Close()
+	if kerr == nil {
+		return keystore.New(key, dataKeys{db}).Check(ctx)
+	}
 	return keyMissing(ctx, db, path)
 }
 
@@ -44,7 +49,7 @@ func keyMissing(ctx context.Context, db *store.DB, path string) error {
 	if err != nil {
 		return err
 	}
-	bring := fmt.Sprintf("copy %s, %s and %s from the state folder of the node that was first, or bring the sealing key back from your backup", filepath.Base(path), CACertFile, CAKeyFile)
+	bring := fmt.Sprintf("copy %s from the state folder of the node that was first, or bring it back from your backup", filepath.Base(path))
 	if len(keys) > 0 {
 		return &certfleet.Error{Kind: certfleet.NotFound, Msg: fmt.Sprintf("the database holds keys that are sealed under sealing key %s, and there is none at %s", keys[0].KeeperID, path),
 			Advice: bring + "; then run certfleet init again"}

@@ -45,8 +45,9 @@ type Made struct {
 // first admin token, which it answers. It overwrites nothing, so it may be run
 // again when it was interrupted; the token is then empty if there is one already.
 //
-// A database that is in use wants the sealing key it was begun with: without one
-// here, nothing is made or written.
+// A database that is in use wants the sealing key it was begun with: without it,
+// or with another, nothing is made or written. Its nodes share one private CA,
+// which a further node finds in the database.
 func Init(ctx context.Context, s Setup, made func(Made)) (token certfleet.Secret, err error) {
 	planned, err := plannedConfig(s)
 	if err != nil {
@@ -65,9 +66,6 @@ func Init(ctx context.Context, s Setup, made func(Made)) (token certfleet.Secret
 	if err := initKey(c, made); err != nil {
 		return nil, err
 	}
-	if err := initCA(c, made); err != nil {
-		return nil, err
-	}
 	_, absent := os.Stat(string(databaseFile(c))) // a server has no file, and is told as made
 	a, err := New(ctx, c, Options{})
 	if err != nil {
@@ -78,7 +76,11 @@ func Init(ctx context.Context, s Setup, made func(Made)) (token certfleet.Secret
 		return nil, err
 	}
 	made(Made{What: "database", Where: config.Database(a.where()).String(), Kept: absent == nil})
-	return a.initRows(store.WithActor(ctx, "user:init"), s, made)
+	ctx = store.WithActor(ctx, "user:init")
+	if err := a.initCA(ctx, made); err != nil {
+		return nil, err
+	}
+	return a.initRows(ctx, s, made)
 }
 
 // databaseFile is the database where it is a file, else nothing.
@@ -177,16 +179,22 @@ func initKey(c *config.Config, made func(Made)) error {
 	return nil
 }
 
-func initCA(c *config.Config, made func(Made)) error {
-	certPath, keyPath := StatePath(c, CACertFile), StatePath(c, CAKeyFile)
+// initCA takes the private CA of the nodes that share the database, or makes one
+// for them.
+func (a *App) initCA(ctx context.Context, made func(Made)) error {
+	certPath, keyPath := StatePath(a.Config, CACertFile), StatePath(a.Config, CAKeyFile)
 	_, certErr := os.Stat(certPath)
 	_, keyErr := os.Stat(keyPath)
-	if certErr == nil && keyErr == nil {
-		made(Made{"private CA", certPath, true})
-		return nil
+	if certErr == nil && keyErr != nil {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the private CA has lost its key " + keyPath, Advice: "bring the file back, or remove " + certPath + " to have it taken from the database, or made anew"}
 	}
-	if certErr == nil {
-		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the private CA has lost its key " + keyPath, Advice: "bring the file back, or remove " + certPath + " to have a new CA made"}
+	did, err := a.sharePrivateCA(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(certPath); err == nil {
+		made(Made{"private CA", strings.TrimSuffix(certPath+", "+did, ", "), certErr == nil})
+		return nil
 	}
 	host, _ := os.Hostname()
 	ca, err := pki.NewCA("certfleet private CA of "+host, time.Now())
@@ -198,11 +206,21 @@ func initCA(c *config.Config, made func(Made)) error {
 		return err
 	}
 	defer key.Wipe()
+	if err := writeCA(a.Config, cert, key); err != nil {
+		return err
+	}
+	made(Made{"private CA", certPath, false})
+	return a.giveCA(ctx)
+}
+
+// writeCA writes the files of the private CA, the key first, so that the
+// certificate is there only with it.
+func writeCA(c *config.Config, cert []byte, key certfleet.Secret) error {
+	certPath, keyPath := StatePath(c, CACertFile), StatePath(c, CAKeyFile)
 	os.Remove(keyPath) // of an init that was interrupted between the two
 	if err := errors.Join(writeNew(keyPath, key, 0o600), writeNew(certPath, cert, 0o644)); err != nil {
 		return cannotMake("the private CA", err)
 	}
-	made(Made{"private CA", certPath, false})
 	return nil
 }
 

@@ -45,6 +45,9 @@ func (a *App) Run(ctx context.Context) error {
 // configured ports, and ends when nothing is due within patience.
 func (a *App) RunOnce(ctx context.Context, patience time.Duration) error {
 	ctx = store.WithActor(ctx, "node:"+a.Work.Owner)
+	if err := a.Keys.Check(ctx); err != nil {
+		return err
+	}
 	listeners, err := a.listenFor(ctx, "http01", "tlsalpn01")
 	if err != nil {
 		return err
@@ -175,7 +178,7 @@ func (a *App) serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, pl
 	if plain {
 		return serve(ctx, s, ln)
 	}
-	certs, err := a.apiCertificates()
+	certs, err := a.apiCertificates(ctx)
 	if err != nil {
 		return err
 	}

@@ -128,7 +128,7 @@ func TestRekeyToAKeyElsewhereLeavesTheFilesAlone(t *testing.T) {
 	before, _ := os.ReadFile(path)
 	fresh := filepath.Join(t.TempDir(), "other.key")
 	got, err := app.Rekey(t.Context(), c, config.Reference("file:"+fresh), func(int, int) {})
-	if err != nil || got.Old != "" || got.Rewrapped != 1 {
+	if err != nil || got.Old != "" || got.Rewrapped != 2 {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
@@ -172,7 +172,7 @@ func TestInitOfASecondNodeAsksForTheKeyAndMakesNothing(t *testing.T) {
 			s := app.Setup{Path: filepath.Join(dir, "certfleet.yaml"), Authority: "letsencrypt", Agree: true,
 				Choices: config.Choices{StateDir: filepath.Join(dir, "state"), Database: config.Database(app.StatePath(c, "certfleet.db")), API: config.Off, HTTP01: config.Off}}
 			_, err := app.Init(t.Context(), s, func(m app.Made) { t.Errorf("made %s", m.What) })
-			if advice := certfleet.AdviceOf(err); certfleet.KindOf(err) != certfleet.NotFound || !strings.Contains(advice, "copy sealing.key, ca.pem and ca.key") {
+			if advice := certfleet.AdviceOf(err); certfleet.KindOf(err) != certfleet.NotFound || !strings.Contains(advice, "copy sealing.key from") {
 				t.Errorf("%v, advice %q", err, advice)
 			}
 			if _, err := os.Stat(dir); err == nil {
@@ -186,7 +186,7 @@ func TestInitOfASecondNodeAsksForTheKeyAndMakesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !slices.ContainsFunc(app.Check(t.Context(), c.Path), func(f app.Finding) bool {
-				return f.Check == "sealing key" && f.State == app.CheckFail && strings.Contains(f.Advice, "copy sealing.key, ca.pem and ca.key")
+				return f.Check == "sealing key" && f.State == app.CheckFail && strings.Contains(f.Advice, "copy sealing.key from")
 			}) {
 				t.Error("check does not advise the same")
 			}
