@@ -64,7 +64,7 @@ func (r Room) bring(ctx context.Context, tx *store.Tx, c *certfleet.Certificate,
 	if err := r.move(ctx, tx, c, w.next(c.State), w.lane); err != nil {
 		return nil, err
 	}
-	if certfleet.SetKey(was.Names) != certfleet.SetKey(c.Names) && c.State == certfleet.Active {
+	if certfleet.SetKey(was.Names) != certfleet.SetKey(c.Names) && c.State == certfleet.Active && was.State != certfleet.Removed {
 		c.DueAt, c.DueReason, c.Lane = tx.Now(), "its names changed", w.lane
 	}
 	if err := tx.ReplaceCertificate(ctx, c, source); err != nil {
@@ -75,6 +75,11 @@ func (r Room) bring(ctx context.Context, tx *store.Tx, c *certfleet.Certificate,
 	}
 	if err := r.follow(ctx, tx, &was, c); err != nil {
 		return nil, err
+	}
+	if was.State == certfleet.Removed && c.VersionID != 0 {
+		if err := takeBack(ctx, tx, c); err != nil {
+			return nil, err
+		}
 	}
 	if res.Overlaps, err = overlaps(ctx, tx.Q, c); err != nil {
 		return nil, err

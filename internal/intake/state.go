@@ -17,7 +17,9 @@ func (r Room) move(ctx context.Context, tx *store.Tx, c *certfleet.Certificate, 
 		return nil
 	}
 	if c.State == certfleet.Removed {
-		c.VersionID, c.NotAfter = 0, time.Time{} // nothing serves it any more
+		if err := stillGood(ctx, tx, c); err != nil {
+			return err
+		}
 	}
 	c.State, c.DueAt, c.DueReason = to, time.Time{}, ""
 	if to != certfleet.Active {
@@ -36,6 +38,7 @@ func (r Room) move(ctx context.Context, tx *store.Tx, c *certfleet.Certificate, 
 		return err
 	}
 	next := plan.RenewAt(v.NotBefore, v.NotAfter, v.ARIAt, luck())
+	c.UrgentAt = plan.UrgentAt(v.NotBefore, v.NotAfter)
 	c.DueAt, c.DueReason, c.Lane = next.At, next.Reason, certfleet.LaneRoutine
 	if !v.RevokedAt.IsZero() {
 		c.DueAt, c.DueReason, c.Lane = tx.Now(), "its certificate was revoked", certfleet.LaneEmergency
