@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/certfleet/certfleet"
 )
@@ -21,13 +22,13 @@ const (
 // an id.
 func CheckLabel(s string) error {
 	bad := func(why, advice string) error {
-		return invalid(advice, fmt.Sprintf("label %q %s", s[:min(len(s), 80)], why))
+		return invalid(advice, fmt.Sprintf("label %.60q %s", s, why))
 	}
 	switch {
 	case s == "":
 		return bad("is empty", "give a label such as www.example.com")
-	case len(s) > maxLabel:
-		return bad("is too long", fmt.Sprintf("use at most %d characters", maxLabel))
+	case utf8.RuneCountInString(s) > maxLabel:
+		return bad(fmt.Sprintf("has %d characters", utf8.RuneCountInString(s)), fmt.Sprintf("use at most %d characters", maxLabel))
 	case strings.TrimSpace(s) != s || strings.ContainsFunc(s, unicode.IsControl):
 		return bad("begins or ends with a space, or holds a control character", "leave those out")
 	case strings.ContainsAny(s, "/?#%"):
@@ -38,6 +39,21 @@ func CheckLabel(s string) error {
 		return bad("is a number, and would be taken for an id", "add a letter to it")
 	}
 	return nil
+}
+
+// checkLineage refuses a certificate's label that makes no folder name: targets
+// that keep files would refuse it later.
+func checkLineage(label string) error {
+	_, err := certfleet.LineageName(label)
+	if err == nil {
+		return nil
+	}
+	n := utf8.RuneCountInString(label)
+	why := fmt.Sprintf("label %.60q has %d characters", label, n)
+	if n != len(label) {
+		why += ", which need more room in a folder's name than plain letters do"
+	}
+	return invalid("choose a shorter label with --as (in the API label): at most 200 letters, digits, dots and hyphens", why)
 }
 
 // checkWords refuses labels that filters could not name.

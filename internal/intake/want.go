@@ -49,6 +49,12 @@ func wanted(n api.NewCertificate) (*want, error) {
 		w.state = certfleet.Paused
 	}
 	w.label = cmp.Or(w.label, w.names[0].String())
+	if err := CheckLabel(w.label); err != nil {
+		return nil, err
+	}
+	if err := checkLineage(w.label); err != nil {
+		return nil, err
+	}
 	return w, w.check()
 }
 
