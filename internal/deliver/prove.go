@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -33,7 +34,7 @@ func (r *Room) prove(ctx context.Context, d *certfleet.Delivery, stored *certfle
 	}
 	v, err := r.DB.Version(ctx, d.VersionID)
 	if err != nil {
-		return err
+		return r.giveBack(ctx, err, d.ID)
 	}
 	look, cancel := context.WithTimeout(ctx, proveTime)
 	defer cancel()
@@ -41,7 +42,24 @@ func (r *Room) prove(ctx context.Context, d *certfleet.Delivery, stored *certfle
 	if ctx.Err() != nil {
 		return r.release(ctx, d) // a look that was cut off says nothing about the edge
 	}
-	return r.saw(context.WithoutCancel(ctx), d, stored, v, sights)
+	if err := r.saw(context.WithoutCancel(ctx), d, stored, v, sights); err != nil {
+		return r.giveBack(ctx, err, d.ID)
+	}
+	return nil
+}
+
+// giveBack releases what was claimed when the store refused what came of it, so
+// that nobody waits for the lease to end.
+func (r *Room) giveBack(ctx context.Context, cause error, claimed ...int64) error {
+	ctx = context.WithoutCancel(ctx)
+	return errors.Join(cause, r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		for _, id := range claimed {
+			if err := tx.ReleaseDelivery(ctx, id, r.Owner); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }
 
 // release gives a claimed delivery back as it was, to be done again at once by

@@ -163,7 +163,7 @@ func (r *Room) fail(c *cargo, stored *certfleet.StoredTarget, cause error) {
 // and the newer version has its turn.
 func (r *Room) keep(ctx context.Context, all []*cargo, stored *certfleet.StoredTarget) error {
 	ctx = context.WithoutCancel(ctx)
-	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+	err := r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
 		for _, c := range all {
 			if err := r.keepOne(ctx, tx, c, stored); err != nil {
 				return err
@@ -171,6 +171,14 @@ func (r *Room) keep(ctx context.Context, all []*cargo, stored *certfleet.StoredT
 		}
 		return nil
 	})
+	if err == nil {
+		return nil
+	}
+	ids := make([]int64, len(all))
+	for i, c := range all {
+		ids[i] = c.d.ID
+	}
+	return r.giveBack(ctx, err, ids...)
 }
 
 func (r *Room) keepOne(ctx context.Context, tx *store.Tx, c *cargo, stored *certfleet.StoredTarget) error {
