@@ -74,6 +74,7 @@ func (r *Room) fail(ctx context.Context, j *job, f failure) error {
 	if f.class == "" {
 		f.class = Classify(f.typ, f.msg, nil)
 	}
+	f.advice = preflight.Possible(f.advice, j.order.Names...)
 	return r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		o := j.order
 		o.State, o.FinishedAt = certfleet.OrderFailed, tx.Now()

@@ -96,8 +96,14 @@ func (r *Room) revoked(ctx context.Context, tx *store.Tx, v *certfleet.Version, 
 	if err != nil || cert.VersionID != v.ID || cert.State != certfleet.Active {
 		return ignoreNotFound(err)
 	}
-	if _, err := tx.LiveOrder(ctx, cert.ID, certfleet.SlotECDSA); err == nil {
-		return nil
+	for _, slot := range []certfleet.SlotKind{certfleet.SlotECDSA, certfleet.SlotRSA, certfleet.SlotBackup} {
+		_, err := tx.LiveOrder(ctx, cert.ID, slot)
+		if err == nil {
+			return nil
+		}
+		if certfleet.KindOf(err) != certfleet.NotFound {
+			return err
+		}
 	}
 	cert.DueAt, cert.DueReason, cert.Lane = tx.Now(), "its certificate was revoked", certfleet.LaneEmergency
 	tx.Wake()

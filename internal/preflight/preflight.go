@@ -137,7 +137,10 @@ type look struct {
 func (l *look) add(list ...Finding) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.findings = append(l.findings, list...)
+	for _, f := range list {
+		f.Advice = Possible(f.Advice, l.Name)
+		l.findings = append(l.findings, f)
+	}
 }
 
 // control looks at what proves control of the name.
