@@ -178,3 +178,20 @@ func (q Q) carry(ctx context.Context, ids []int64, k, v string, n map[int64]int)
 	w.add("object_id IN ("+strings.TrimSuffix(strings.Repeat("?, ", len(ids)), ", ")+")", args...)
 	return q.pairs(ctx, "SELECT object_id, k FROM label "+w.sql(), w.args, func(id int64, _ string) { n[id]++ })
 }
+
+// CertificateLabels are the labels by which certificates are called.
+func (q Q) CertificateLabels(ctx context.Context, ids []int64) (map[int64]string, error) {
+	out := map[int64]string{}
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	for part := range slices.Chunk(ids, 500) {
+		args := make([]any, len(part))
+		for i, id := range part {
+			args[i] = id
+		}
+		err := q.pairs(ctx, "SELECT id, label FROM certificate WHERE id IN ("+marks(len(args))+")", args, func(id int64, label string) { out[id] = label })
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

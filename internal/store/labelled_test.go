@@ -93,3 +93,13 @@ func TestWhichCertificatesCarryAllLabels(t *testing.T) {
 		}
 	})
 }
+
+func TestCertificatesAreCalledByTheirLabels(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		got, err := db.CertificateLabels(t.Context(), []int64{f.cert.ID, f.cert.ID, 1 << 40})
+		if err != nil || len(got) != 1 || got[f.cert.ID] != "shop" {
+			t.Errorf("got %v, %v", got, err)
+		}
+	})
+}

@@ -50,7 +50,7 @@ func certificateFilter(ctx context.Context, q *api.CertificateQuery) (f store.Ce
 	if f.Labels, err = labels(q.Label); err != nil {
 		return f, err
 	}
-	f.After, err = readCursor(q.Cursor)
+	f.After, err = readCursor(ctx, q.Cursor)
 	return f, err
 }
 

@@ -29,6 +29,15 @@ func TestAskingTwiceForTheSameIsOnce(t *testing.T) {
 	}
 }
 
+func TestAnIdempotencyKeyIsItsTokensOwn(t *testing.T) {
+	k := newKit(t).fleet()
+	k.ok("POST", "/v1/certificates", `{"names":["a.example.com"]}`, "Idempotency-Key", "k1")
+	r := k.do(k.tokens[certfleet.ScopeIssue], "POST", "/v1/certificates", `{"names":["b.example.com"]}`, "Idempotency-Key", "k1")
+	if r.status != 200 || !strings.Contains(r.body, "b.example.com") {
+		t.Errorf("another token with the same key: %d %s", r.status, r.body)
+	}
+}
+
 func TestAnIdempotencyKeyAnswersTheFirstAnswer(t *testing.T) {
 	k := newKit(t).fleet()
 	body := `{"names":["a.example.com"]}`
@@ -37,7 +46,7 @@ func TestAnIdempotencyKeyAnswersTheFirstAnswer(t *testing.T) {
 	if again := k.ok("POST", "/v1/certificates", body, "Idempotency-Key", "k1"); again.body != first.body {
 		t.Errorf("again %s, first %s", again.body, first.body)
 	}
-	r := k.do(k.tokens[certfleet.ScopeIssue], "POST", "/v1/certificates", `{"names":["b.example.com"]}`, "Idempotency-Key", "k1")
+	r := k.do(k.tokens[certfleet.ScopeAdmin], "POST", "/v1/certificates", `{"names":["b.example.com"]}`, "Idempotency-Key", "k1")
 	if p := r.problem(t); r.status != 409 || p.Advice == "" {
 		t.Errorf("the key for another request: %d %s", r.status, r.body)
 	}

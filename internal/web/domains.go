@@ -26,7 +26,7 @@ func (s *server) listDomains(ctx context.Context, q *api.DomainQuery) (*page[api
 	if f.Labels, err = labels(q.Label); err != nil {
 		return nil, err
 	}
-	if f.After, err = readCursor(q.Cursor); err != nil {
+	if f.After, err = readCursor(ctx, q.Cursor); err != nil {
 		return nil, err
 	}
 	rows, next, err := s.DB.Domains(ctx, f)

@@ -31,7 +31,7 @@ func (s *server) listEvents(ctx context.Context, q *api.EventQuery) (*page[api.E
 	if f.Labels, err = labels(q.Label); err != nil {
 		return nil, err
 	}
-	if f.After, err = readCursor(q.Cursor); err != nil {
+	if f.After, err = readCursor(ctx, q.Cursor); err != nil {
 		return nil, err
 	}
 	rows, next, err := s.DB.Events(ctx, f)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/store"
@@ -23,7 +24,7 @@ func remembered[B, T any](ctx context.Context, s *server, op string, in *makeOne
 	}
 	sum := sha256.Sum256(append([]byte(op+"\n"), b...))
 	request := hex.EncodeToString(sum[:])
-	was, response, found, err := s.DB.Remembered(ctx, tenant(ctx), in.Key)
+	was, response, found, err := s.DB.Remembered(ctx, tenant(ctx), keyOf(ctx, in.Key))
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +41,16 @@ func remembered[B, T any](ctx context.Context, s *server, op string, in *makeOne
 	return &out[T]{v}, s.remember(ctx, in.Key, request, v)
 }
 
+// keyOf is a key as only its token can give it: two callers that chose the same
+// one know nothing of each other.
+func keyOf(ctx context.Context, key string) string {
+	var id int64
+	if t := who(ctx); t != nil {
+		id = t.ID
+	}
+	return fmt.Sprintf("%d:%s", id, key)
+}
+
 func into(response string, v any) error { return json.Unmarshal([]byte(response), v) }
 
 // remember keeps the answer. Of two equal requests at a time one may come too
@@ -49,7 +60,7 @@ func (s *server) remember(ctx context.Context, key, request string, v any) error
 	if err != nil {
 		return err
 	}
-	err = s.write(ctx, func(tx *store.Tx) error { return tx.Remember(ctx, tenant(ctx), key, request, string(b)) })
+	err = s.write(ctx, func(tx *store.Tx) error { return tx.Remember(ctx, tenant(ctx), keyOf(ctx, key), request, string(b)) })
 	if certfleet.KindOf(err) == certfleet.Conflict {
 		return nil
 	}

@@ -38,7 +38,7 @@ func (s *server) importCertificate(ctx context.Context, in *ask[api.Import]) (*o
 		return nil, err
 	}
 	if known, err := s.DB.VersionByFingerprint(ctx, tenant(ctx), a.row.Fingerprint); err == nil && known.CertificateID != 0 {
-		return s.knownImport(ctx, known)
+		return s.knownImport(ctx, known, a)
 	}
 	cert, err := s.intake(ctx).Add(ctx, a.certificate(), "import")
 	if err != nil {
@@ -50,10 +50,21 @@ func (s *server) importCertificate(ctx context.Context, in *ask[api.Import]) (*o
 	return answer(api.Imported{Certificate: certificateAnswer(cert), Version: api.OfVersion(a.row)}), nil
 }
 
-func (s *server) knownImport(ctx context.Context, v *certfleet.Version) (*out[api.Imported], error) {
+// knownImport answers what is here already. What was removed is asked for again,
+// and takes it back.
+func (s *server) knownImport(ctx context.Context, v *certfleet.Version, a *arrival) (*out[api.Imported], error) {
 	c, err := s.DB.Certificate(ctx, v.CertificateID)
 	if err != nil {
 		return nil, err
+	}
+	if c.State == certfleet.Removed {
+		n := a.certificate()
+		n.Label = c.Label
+		r, err := s.intake(ctx).Add(ctx, n, "import")
+		if err != nil {
+			return nil, err
+		}
+		return answer(api.Imported{Certificate: certificateAnswer(r), Version: api.OfVersion(v), Known: true}), nil
 	}
 	return answer(api.Imported{Certificate: api.CertificateAnswer{Certificate: api.OfCertificate(c)}, Version: api.OfVersion(v), Known: true}), nil
 }
@@ -93,6 +104,8 @@ func checkArrival(p porter.Pair, force bool, now time.Time) error {
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the private key of the certificate is missing", Advice: "give the key along with the chain"}
 	case len(p.Names) == 0:
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the certificate is for no name that can be served", Advice: "give a certificate of a server"}
+	case !force && selfSigned(leaf) && leaf.IsCA:
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the certificate is self-signed, and a CA certificate (CA:TRUE)", Advice: "add the names to have a real one ordered, or import with force"}
 	case !force && selfSigned(leaf):
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the certificate is self-signed", Advice: "add the names to have a real one ordered, or import with force"}
 	case !force && !leaf.NotAfter.After(now):

@@ -35,7 +35,7 @@ func (s *server) listOrders(ctx context.Context, q *api.OrderQuery) (*page[api.O
 	if f.Labels, err = labels(q.Label); err != nil {
 		return nil, err
 	}
-	if f.After, err = readCursor(q.Cursor); err != nil {
+	if f.After, err = readCursor(ctx, q.Cursor); err != nil {
 		return nil, err
 	}
 	rows, next, err := s.DB.Orders(ctx, f)
@@ -117,7 +117,7 @@ func (s *server) authorizationFilter(ctx context.Context, q *api.AuthorizationQu
 	if f.Labels, err = labels(q.Label); err != nil {
 		return f, err
 	}
-	f.After, err = readCursor(q.Cursor)
+	f.After, err = readCursor(ctx, q.Cursor)
 	return f, err
 }
 

@@ -2,7 +2,9 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,31 +24,46 @@ func oneOf(what, got string, words ...string) error {
 	return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("%s %q is not known", what, got), Advice: "use one of " + strings.Join(words, ", ")}
 }
 
-// writeCursor makes a cursor that says nothing to whom it is given.
-func writeCursor(c store.Cursor) string {
+// writeCursor makes a cursor that says nothing to whom it is given, and fits the
+// list and the filters of its request alone.
+func writeCursor(ctx context.Context, c store.Cursor) string {
 	if c == (store.Cursor{}) {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", c.At, c.ID))
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d.%s", c.At, c.ID, listOf(ctx)))
 }
 
-func readCursor(s string) (c store.Cursor, err error) {
+// listOf names the list that is asked for with its filters, in short.
+func listOf(ctx context.Context) string {
+	u := requestOf(ctx).url
+	q := u.Query()
+	q.Del("cursor")
+	q.Del("limit")
+	sum := sha256.Sum256([]byte(u.Path + "?" + q.Encode()))
+	return hex.EncodeToString(sum[:6])
+}
+
+func readCursor(ctx context.Context, s string) (c store.Cursor, err error) {
 	if s == "" {
 		return c, nil
 	}
+	var list string
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err == nil {
-		_, err = fmt.Sscanf(string(b), "%d.%d", &c.At, &c.ID)
+		_, err = fmt.Sscanf(string(b), "%d.%d.%s", &c.At, &c.ID, &list)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return store.Cursor{}, &certfleet.Error{Kind: certfleet.Invalid, Msg: "the cursor cannot be read", Advice: "begin again without a cursor"}
+	case list != listOf(ctx):
+		return store.Cursor{}, &certfleet.Error{Kind: certfleet.Invalid, Msg: "the cursor is of another list, or of other filters", Advice: "give it with the list and filters that it came from, or begin again without a cursor"}
 	}
 	return c, nil
 }
 
 // paged is a page with where the next one is, in the body and as a Link.
 func paged[R, W any](ctx context.Context, rows []R, next store.Cursor, of func(*R) W) *page[W] {
-	p := &page[W]{Body: api.Page[W]{Items: api.All(rows, of), Next: writeCursor(next)}}
+	p := &page[W]{Body: api.Page[W]{Items: api.All(rows, of), Next: writeCursor(ctx, next)}}
 	if p.Body.Next != "" {
 		u := *requestOf(ctx).url
 		q := u.Query()

@@ -32,6 +32,26 @@ func TestTheDescriptionOnlyGrows(t *testing.T) {
 	}
 }
 
+func TestACursorFitsItsListAndFiltersAlone(t *testing.T) {
+	k := newKit(t).fleet()
+	for _, n := range []string{"a", "b", "c"} {
+		k.ok("POST", "/v1/certificates", `{"names":["`+n+`.example.com"],"labels":{"tenant":"acme"}}`)
+	}
+	var p api.Page[api.Certificate]
+	k.ok("GET", "/v1/certificates?limit=1&label=tenant%3Dacme", "").into(t, &p)
+	for path, want := range map[string]int{
+		"/v1/certificates?label=tenant%3Dacme&limit=2&cursor=": 200,
+		"/v1/certificates?limit=1&cursor=":                     422,
+		"/v1/certificates?label=tenant%3Dother&cursor=":        422,
+		"/v1/orders?label=tenant%3Dacme&cursor=":               422,
+	} {
+		r := k.do(k.tokens["read"], "GET", path+p.Next, "")
+		if r.status != want || want == 422 && !strings.Contains(r.problem(t).Advice, "begin again") {
+			t.Errorf("%s answers %d %s", path, r.status, r.body)
+		}
+	}
+}
+
 func TestTheDescriptionIsServed(t *testing.T) {
 	k := newKit(t)
 	for path, start := range map[string]string{"/v1/openapi.json": `{`, "/v1/openapi.yaml": "components:"} {

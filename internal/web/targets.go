@@ -28,7 +28,7 @@ func (s *server) listTargets(ctx context.Context, q *api.TargetQuery) (*page[api
 	if err != nil {
 		return nil, err
 	}
-	after, err := readCursor(q.Cursor)
+	after, err := readCursor(ctx, q.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (s *server) listDeliveries(ctx context.Context, q *api.DeliveryQuery) (*pag
 	if f.Labels, err = labels(q.Label); err != nil {
 		return nil, err
 	}
-	if f.After, err = readCursor(q.Cursor); err != nil {
+	if f.After, err = readCursor(ctx, q.Cursor); err != nil {
 		return nil, err
 	}
 	rows, next, err := s.DB.Deliveries(ctx, f)
@@ -145,19 +145,15 @@ func (s *server) listDeliveries(ctx context.Context, q *api.DeliveryQuery) (*pag
 
 // nameCertificates fills in the labels of the deliveries' certificates.
 func (s *server) nameCertificates(ctx context.Context, list []api.Delivery) error {
-	labels := map[int64]string{}
+	ids := make([]int64, len(list))
 	for i := range list {
-		id := list[i].CertificateID
-		if _, known := labels[id]; !known {
-			c, err := s.DB.Certificate(ctx, id)
-			if err != nil {
-				return err
-			}
-			labels[id] = c.Label
-		}
-		list[i].Certificate = labels[id]
+		ids[i] = list[i].CertificateID
 	}
-	return nil
+	labels, err := s.DB.CertificateLabels(ctx, ids)
+	for i := range list {
+		list[i].Certificate = labels[list[i].CertificateID]
+	}
+	return err
 }
 
 func (s *server) getDelivery(ctx context.Context, in *byNumber) (*out[api.DeliveryStory], error) {

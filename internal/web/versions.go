@@ -30,7 +30,7 @@ func (s *server) listVersions(ctx context.Context, q *api.VersionQuery) (*page[a
 	if f.Labels, err = labels(q.Label); err != nil {
 		return nil, err
 	}
-	if f.After, err = readCursor(q.Cursor); err != nil {
+	if f.After, err = readCursor(ctx, q.Cursor); err != nil {
 		return nil, err
 	}
 	rows, next, err := s.DB.Versions(ctx, f)
@@ -135,7 +135,7 @@ func (s *server) listKeys(ctx context.Context, q *api.KeyQuery) (*page[api.Key],
 	if f.Labels, err = labels(q.Label); err != nil {
 		return nil, err
 	}
-	if f.After, err = readCursor(q.Cursor); err != nil {
+	if f.After, err = readCursor(ctx, q.Cursor); err != nil {
 		return nil, err
 	}
 	rows, next, err := s.DB.Keys(ctx, f)
