@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -46,6 +47,21 @@ func (p *program) sweep(ctx context.Context, s client.Sweep) error {
 		for _, line := range got.Say {
 			p.say("  %s", line)
 		}
-		p.say("%d of %s %s", got.Did, got.Kind, word(s.DryRun, "would be worked on", "were worked on"))
+		p.say("%s", swept(got, s.DryRun))
 	})
+}
+
+// swept says in a sentence what a round did, or would do.
+func swept(got *client.Swept, dry bool) string {
+	switch {
+	case got.Did == 0:
+		return fmt.Sprintf("%s: nothing is due", got.Kind)
+	case dry && got.Did == 1:
+		return fmt.Sprintf("%s: one is due and would be worked on", got.Kind)
+	case dry:
+		return fmt.Sprintf("%s: %d are due and would be worked on", got.Kind, got.Did)
+	case got.Did == 1:
+		return fmt.Sprintf("%s: one was worked on", got.Kind)
+	}
+	return fmt.Sprintf("%s: %d were worked on", got.Kind, got.Did)
 }

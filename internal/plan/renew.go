@@ -75,7 +75,10 @@ func round(d time.Duration) string {
 	case d >= 2*time.Minute:
 		return fmt.Sprintf("%d minutes", int(d/time.Minute))
 	}
-	return fmt.Sprintf("%d seconds", int(d/time.Second))
+	if s := int(d / time.Second); s != 1 {
+		return fmt.Sprintf("%d seconds", s)
+	}
+	return "1 second"
 }
 
 // The bounds of a CA's Retry-After for renewal information (RFC 9773 section 4.3.2).

@@ -20,7 +20,7 @@ type Pair struct {
 }
 
 // ParsePEMBundle reads a PEM text of any number of certificates, with their
-// chains and keys in any order. A key that fits none of them is an error, as is
+// chains and keys in any order. A server's own CA certificate counts as its leaf. A key that fits none of them is an error, as is
 // a text without an end-entity certificate. Certificates alone may be DER too.
 func ParsePEMBundle(b []byte) ([]Pair, error) {
 	certs, err := pki.ParseCertificates(b)
@@ -35,9 +35,18 @@ func ParsePEMBundle(b []byte) ([]Pair, error) {
 	}
 	leaves := slices.DeleteFunc(slices.Clone(certs), func(c *x509.Certificate) bool { return c.IsCA })
 	if len(leaves) == 0 {
+		leaves = slices.DeleteFunc(slices.Clone(certs), func(c *x509.Certificate) bool { return !selfMade(c) })
+	}
+	if len(leaves) == 0 {
 		return nil, invalid("give the certificate of your names, not only its chain", nil, "the text holds %d CA certificates and no other", len(certs))
 	}
 	return pairs(leaves, certs, keys)
+}
+
+// selfMade reports a certificate of a server that signed itself and says that it
+// is a CA, as openssl makes them: it is taken for what it was meant to be.
+func selfMade(c *x509.Certificate) bool {
+	return bytes.Equal(c.RawIssuer, c.RawSubject) && len(pki.NamesOf(c)) > 0
 }
 
 func pairs(leaves, certs []*x509.Certificate, keys []crypto.Signer) ([]Pair, error) {

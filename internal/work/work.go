@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -158,7 +159,7 @@ func (w *Work) KindNamed(name string) (Kind, error) {
 		if k.Name == name {
 			return k, nil
 		}
-		names += " " + k.Name
+		names += " " + k.Name + ","
 	}
-	return Kind{}, &certfleet.Error{Kind: certfleet.NotFound, Msg: fmt.Sprintf("there is no kind of work called %q", name), Advice: "use one of:" + names}
+	return Kind{}, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("there is no kind of work called %.60q", name), Advice: "use one of" + strings.TrimSuffix(names, ",")}
 }
