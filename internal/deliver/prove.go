@@ -154,13 +154,17 @@ func (r *Room) unseen(d *certfleet.Delivery, stored *certfleet.StoredTarget, pro
 		d.State = certfleet.DeliveryApplied
 	}
 	d.DueAt = plan.Again(now, d.Attempts, time.Time{}, rand.Float64())
-	if was == certfleet.DeliveryServed {
+	switch {
+	case was == certfleet.DeliveryServed:
 		d.Attempts = patience - 1
+	case d.Attempts == 1:
+		d.DueAt = now.Add(moment) // services that were just told take a while
+		return nil
 	}
 	if d.Attempts%patience == 0 {
 		d.State = certfleet.DeliveryDue
 	}
-	if !new && was != certfleet.DeliveryServed {
+	if !new && was != certfleet.DeliveryServed && d.Attempts != 2 {
 		return nil
 	}
 	return event(d, "delivery.unseen", problem)

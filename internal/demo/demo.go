@@ -52,6 +52,7 @@ type demo struct {
 	screen *screen
 	ca     *pebble.CA
 	edge   *edge
+	beside *machine
 	node   *node
 	fleet  *fleet
 	began  time.Time
@@ -106,13 +107,16 @@ func (d *demo) start(ctx context.Context, failed context.CancelCauseFunc) error 
 	if d.edge, err = startEdge(d.path("edge", "live")); err != nil {
 		return err
 	}
+	if d.beside, err = startMachine(d.home); err != nil {
+		return err
+	}
 	if err = d.home.configure(d.ca); err != nil {
 		return err
 	}
 	if d.node, err = openNode(ctx, d.home, d.ca); err != nil {
 		return err
 	}
-	if d.fleet, err = settle(ctx, d.node.DB, d.home, d.ca, d.edge.addr); err != nil {
+	if d.fleet, err = settle(ctx, d.node.DB, d.home, d.ca, []place{{"edge", "files", d.edge.addr, d.edgeSpec()}, {"agent", "sftp", d.beside.service.addr, d.beside.spec}}); err != nil {
 		return err
 	}
 	if err = d.node.start(ctx, failed); err != nil {
@@ -169,6 +173,9 @@ func (d *demo) stop() error {
 	if d.node != nil {
 		all = errors.Join(all, d.node.stop())
 	}
+	if d.beside != nil {
+		all = errors.Join(all, d.beside.close())
+	}
 	if d.edge != nil {
 		all = errors.Join(all, d.edge.close())
 	}
@@ -180,7 +187,7 @@ func (d *demo) stop() error {
 
 // greet says what was started.
 func (d *demo) greet() {
-	d.screen.say("certfleet demo: a CA (Pebble), a manager and a TLS edge, in one process.")
+	d.screen.say("certfleet demo: a CA (Pebble), a manager, a TLS edge, and an agent with a service behind it, in one process.")
 	d.screen.say(fmt.Sprintf("The manager listens at %s, %s after the start. All of it is in %s", d.config.BaseURL(), millis(d.ready), d.dir))
 	d.screen.say("")
 }
@@ -197,7 +204,7 @@ func (d *demo) farewell() {
 		return
 	}
 	var left []string
-	for _, name := range []string{"certfleet.db", configFile, "certfleet.log", "edge"} {
+	for _, name := range []string{"certfleet.db", configFile, "certfleet.log", "edge", "machine"} {
 		if _, err := os.Stat(d.path(name)); err == nil {
 			left = append(left, name)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -215,8 +216,8 @@ func TestATerminalIsRedrawnInPlaceAndNeedsNoColour(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown := out.String()
-	if !strings.Contains(shown, "\x1b[6A") {
-		t.Error("the six lines were never drawn anew in place")
+	if !strings.Contains(shown, fmt.Sprintf("\x1b[%dA", len(wishes))) {
+		t.Error("the lines were never drawn anew in place")
 	}
 	if regexp.MustCompile("\x1b\\[[0-9;]*m").MatchString(shown) {
 		t.Error("there are colours without Color")

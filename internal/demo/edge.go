@@ -20,11 +20,13 @@ import (
 type edge struct {
 	addr   string
 	live   string
+	reload string // it reads again when this file was touched; empty for always
 	server *http.Server
 	ended  chan error
 
 	mu    sync.Mutex
 	pairs map[string]pair // by the folder's name in live, under mu
+	told  time.Time       // when reload was touched last, under mu
 }
 
 // pair is one certificate and key as they lie in a generation.
@@ -33,12 +35,15 @@ type pair struct {
 	*tls.Certificate
 }
 
-func startEdge(live string) (*edge, error) {
+func startEdge(live string) (*edge, error) { return startService(live, "") }
+
+// startService starts an edge that reads again only when the file reload was touched.
+func startService(live, reload string) (*edge, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the demo's edge: %w", err)
 	}
-	e := &edge{addr: ln.Addr().String(), live: live, ended: make(chan error, 1), pairs: map[string]pair{}}
+	e := &edge{addr: ln.Addr().String(), live: live, reload: reload, ended: make(chan error, 1), pairs: map[string]pair{}}
 	e.server = &http.Server{
 		Handler: http.HandlerFunc(e.page), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: e.choose},
 		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
@@ -60,8 +65,10 @@ func (e *edge) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 func (e *edge) find(name string) (*tls.Certificate, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.refresh(); err != nil {
-		return nil, err
+	if e.due() {
+		if err := e.refresh(); err != nil {
+			return nil, err
+		}
 	}
 	for _, p := range e.pairs {
 		if p.Leaf.VerifyHostname(name) == nil {
@@ -69,6 +76,19 @@ func (e *edge) find(name string) (*tls.Certificate, error) {
 		}
 	}
 	return nil, fmt.Errorf("the demo's edge has no certificate for %q", name)
+}
+
+// due reports whether it was told to read again.
+func (e *edge) due() bool {
+	if e.reload == "" {
+		return true
+	}
+	info, err := os.Stat(e.reload)
+	if err != nil || info.ModTime().Equal(e.told) {
+		return false
+	}
+	e.told = info.ModTime()
+	return true
 }
 
 // refresh reads what changed: each entry of live is one link to a generation,

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -22,6 +23,7 @@ var wishes = []wish{
 	{names: []string{"*.apps.demo.test"}, policy: "short", how: "a wildcard, by dns-01"},
 	{names: []string{"127.0.0.1"}, policy: "short", how: "an address, by http-01"},
 	{names: []string{"secure.demo.test"}, policy: "alpn", how: "one name with a P-384 key, by tls-alpn-01"},
+	{names: []string{"mail.demo.test"}, policy: "default", how: "one name, by http-01, pushed to an agent", target: "agent"},
 	{names: []string{missingName}, policy: "default", how: "a name that is not in DNS", fails: true},
 }
 
@@ -30,7 +32,8 @@ type wish struct {
 	names  []string
 	policy string
 	how    string
-	fails  bool // it must fail, and say why
+	target string // edge if empty
+	fails  bool   // it must fail, and say why
 }
 
 // policies are how the demo's certificates are got.
@@ -52,14 +55,14 @@ type fleet struct {
 // settle writes what there has to be before the manager runs: where the CA is,
 // who we are there, how and whither certificates go, and the token for the API.
 // In the folder of an earlier demo it brings the rows up to this one.
-func settle(ctx context.Context, db *store.DB, h *home, ca *pebble.CA, edge string) (*fleet, error) {
+func settle(ctx context.Context, db *store.DB, h *home, ca *pebble.CA, targets []place) (*fleet, error) {
 	f := &fleet{db: db, intake: intake.Room{DB: db}, byID: map[int64]*track{}}
 	if err := h.newToken(); err != nil {
 		return nil, err
 	}
 	err := db.Tx(ctx, time.Now(), func(tx *store.Tx) error {
 		r := rows{tx: tx, run: fmt.Sprintf("demo-%d", tx.Now().UnixMilli())}
-		return r.write(ctx, h, ca, edge)
+		return r.write(ctx, h, ca, targets)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the demo: %w", err)
@@ -72,7 +75,7 @@ func settle(ctx context.Context, db *store.DB, h *home, ca *pebble.CA, edge stri
 // are renewed, because its CA is gone.
 func (f *fleet) ask(ctx context.Context) error {
 	for _, w := range wishes {
-		res, err := f.intake.Add(ctx, api.NewCertificate{Names: w.names, Policy: w.policy, Targets: []string{"edge"}, Labels: map[string]string{"demo": "yes"}, Update: true}, "operator")
+		res, err := f.intake.Add(ctx, api.NewCertificate{Names: w.names, Policy: w.policy, Targets: []string{cmp.Or(w.target, "edge")}, Labels: map[string]string{"demo": "yes"}, Update: true}, "operator")
 		if err != nil {
 			return fmt.Errorf("ask for %s: %w", w.names[0], err)
 		}

@@ -122,7 +122,7 @@ func (h *home) configure(ca *pebble.CA) error {
 		return fmt.Errorf("write the CA's roots: %w", err)
 	}
 	text := config.Write(config.Choices{Contact: []string{"tls@demo.test"}, StateDir: h.dir, API: loopback(h.ports.api), HTTP01: loopback(h.ports.http01), TLSALPN01: loopback(h.ports.tlsalpn01)})
-	text = []byte(strings.NewReplacer(`#roots: ""`, "roots: "+strconv.Quote(h.path(rootsFile)), "#resolvers: []", "resolvers: ["+strconv.Quote(ca.DNSAddr)+"]").Replace(string(text)))
+	text = []byte(strings.NewReplacer(`#roots: ""`, "roots: "+strconv.Quote(h.path(rootsFile)), "#allow: []", "allow: [127.0.0.0/8]", "#resolvers: []", "resolvers: ["+strconv.Quote(ca.DNSAddr)+"]").Replace(string(text)))
 	if err := os.WriteFile(h.path(configFile), text, 0o600); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
 	}

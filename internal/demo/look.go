@@ -37,8 +37,16 @@ func (d *demo) look(ctx context.Context) {
 func (d *demo) prove(ctx context.Context, t *track) {
 	t.proofs = nil
 	for _, name := range t.names {
-		t.proofs = append(t.proofs, handshake(ctx, d.edge.addr, name, d.ca.RootsPEM()))
+		t.proofs = append(t.proofs, handshake(ctx, d.addrOf(t), name, d.ca.RootsPEM()))
 	}
+}
+
+// addrOf is where a certificate is served.
+func (d *demo) addrOf(t *track) string {
+	if t.target == "agent" {
+		return d.beside.service.addr
+	}
+	return d.edge.addr
 }
 
 // handshake connects as a client that trusts rootsPEM alone, and checks the name.

@@ -18,7 +18,7 @@ type rows struct {
 	run string
 }
 
-func (r rows) write(ctx context.Context, h *home, ca *pebble.CA, edge string) error {
+func (r rows) write(ctx context.Context, h *home, ca *pebble.CA, targets []place) error {
 	authority, err := r.authority(ctx, ca)
 	if err != nil {
 		return err
@@ -26,7 +26,7 @@ func (r rows) write(ctx context.Context, h *home, ca *pebble.CA, edge string) er
 	for _, write := range []func() error{
 		func() error { return r.account(ctx, authority) },
 		func() error { return r.policies(ctx) },
-		func() error { return r.target(ctx, h.path("edge"), edge) },
+		func() error { return r.targets(ctx, targets) },
 		func() error { return r.token(ctx, h.token) },
 		func() error { return r.endOrders(ctx) },
 	} {
@@ -86,20 +86,36 @@ func (r rows) policies(ctx context.Context) error {
 	return nil
 }
 
-// target is the folder that the edge serves from, and where the edge is.
-func (r rows) target(ctx context.Context, dir, edge string) error {
-	spec, err := json.Marshal(map[string]string{"dir": dir, "layout": "certbot"})
-	if err != nil {
-		return err
+// place is a target of the demo: how it is reached and where it serves.
+type place struct {
+	label, kind, addr string
+	spec              []byte // JSON
+}
+
+// edgeSpec leads to the folder that the edge serves from.
+func (d *demo) edgeSpec() []byte {
+	spec, _ := json.Marshal(map[string]string{"dir": d.path("edge"), "layout": "certbot"}) // plain text always marshals
+	return spec
+}
+
+func (r rows) targets(ctx context.Context, list []place) error {
+	for _, p := range list {
+		if err := r.target(ctx, p); err != nil {
+			return err
+		}
 	}
-	g, err := r.tx.TargetByLabel(ctx, certfleet.DefaultTenant, "edge")
+	return nil
+}
+
+func (r rows) target(ctx context.Context, p place) error {
+	g, err := r.tx.TargetByLabel(ctx, certfleet.DefaultTenant, p.label)
 	if missing(err) {
-		return r.tx.AddTarget(ctx, &certfleet.StoredTarget{Label: "edge", Type: "files", Spec: spec, Probe: []string{edge}})
+		return r.tx.AddTarget(ctx, &certfleet.StoredTarget{Label: p.label, Type: p.kind, Spec: p.spec, Probe: []string{p.addr}})
 	}
 	if err != nil {
 		return err
 	}
-	g.Type, g.Spec, g.Probe, g.Paused = "files", spec, []string{edge}, false
+	g.Type, g.Spec, g.Probe, g.Paused = p.kind, p.spec, []string{p.addr}, false
 	return r.tx.SaveTarget(ctx, g)
 }
 

@@ -82,12 +82,12 @@ func (t *track) hear(n news) bool {
 		if !t.speaksOf(n) || t.stage != issued {
 			return false
 		}
-		t.reach(delivered, n.At, "key and chain lie where the edge reads them")
+		t.reach(delivered, n.At, t.deliveredWords(n.Kind))
 	case "delivery.served":
 		if !t.speaksOf(n) {
 			return false
 		}
-		t.reach(served, n.At, "seen in a handshake with the edge")
+		t.reach(served, n.At, t.servedWords())
 		t.rounds++
 	case "order.failed", "certificate.blocked":
 		t.fail(n)
@@ -97,6 +97,23 @@ func (t *track) hear(n news) bool {
 		return false
 	}
 	return true
+}
+
+func (t *track) deliveredWords(kind string) string {
+	switch {
+	case t.target != "agent":
+		return "key and chain lie where the edge reads them"
+	case kind == "delivery.sent":
+		return "sent by SFTP"
+	}
+	return "sent by SFTP and applied: the agent has it live and tells the service"
+}
+
+func (t *track) servedWords() string {
+	if t.target == "agent" {
+		return "seen in a handshake with the service beside the agent"
+	}
+	return "seen in a handshake with the edge"
 }
 
 // speaksOf reports whether an event is about the newest version.
