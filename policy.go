@@ -86,6 +86,8 @@ type PolicySpec struct {
 	// KeyCycle says how long a key is kept and who shares it, empty for what
 	// ReuseKey says.
 	KeyCycle KeyCycle `json:"key_cycle,omitempty"`
+	// Backup says from where a second certificate is kept warm, nil for none.
+	Backup *BackupSpec `json:"backup,omitempty"`
 	// Validity asks for a lifetime by notAfter where the CA allows it.
 	Validity Duration `json:"validity,omitempty"`
 }

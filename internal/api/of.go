@@ -43,6 +43,9 @@ func OfPolicy(p *certfleet.Policy) Policy {
 	s := p.Spec
 	out := Policy{ID: p.ID, Label: p.Label, Labels: p.Labels, PolicySpec: PolicySpec{Authorities: s.Authorities, Profile: s.Profile, KeyType: string(s.KeyType),
 		Challenge: string(s.Challenge), Solver: s.Solver, ChainIssuer: s.ChainIssuer, ReuseKey: s.ReuseKey, KeyCycle: string(s.KeyCycle)}}
+	if b := s.Backup; b != nil {
+		out.Backup = &Backup{Authority: b.Authority, Profile: b.Profile, KeyType: string(b.KeyType), KeyCycle: string(b.KeyCycle)}
+	}
 	if s.Validity != 0 {
 		out.Validity = time.Duration(s.Validity).String()
 	}

@@ -18,6 +18,7 @@ type PolicySpec struct {
 	ChainIssuer string   `json:"chain_issuer,omitempty" doc:"Prefer the chain whose topmost issuer has this common name."`
 	ReuseKey    bool     `json:"reuse_key,omitempty" doc:"Keep the key of the version before."`
 	KeyCycle    string   `json:"key_cycle,omitempty" doc:"single_use, single_use__reuse_1_year, account_daily, account_weekly, global_daily, global_weekly, account_default or system_configuration_default; empty means what reuse_key says."`
+	Backup      *Backup  `json:"backup,omitempty" doc:"From where a second certificate is kept warm."`
 	Validity    string   `json:"validity,omitempty" doc:"Ask for this lifetime where the CA allows it, such as 36h or 7d."`
 }
 
@@ -32,6 +33,7 @@ type PolicyChange struct {
 	ChainIssuer *string            `json:"chain_issuer,omitempty"`
 	ReuseKey    *bool              `json:"reuse_key,omitempty"`
 	KeyCycle    *string            `json:"key_cycle,omitempty"`
+	Backup      *Backup            `json:"backup,omitempty" doc:"An empty authority means none any more."`
 	Validity    *string            `json:"validity,omitempty"`
 }
 

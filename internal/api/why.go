@@ -12,6 +12,7 @@ type Why struct {
 	Certificate *Certificate `json:"certificate,omitempty" doc:"The certificate that wants the name."`
 	Also        []string     `json:"also,omitempty" doc:"Labels of other certificates that want it." nullable:"false"`
 	Have        *Version     `json:"have,omitempty" doc:"The version in use."`
+	Backup      *BackupState `json:"backup,omitempty" doc:"How its second certificate stands, if its policy keeps one."`
 	Slots       []Slot       `json:"slots,omitempty" doc:"What the name is to serve." nullable:"false"`
 	Served      []Served     `json:"served,omitempty" doc:"Where it was seen, and what." nullable:"false"`
 	DueAt       time.Time    `json:"due_at,omitzero" doc:"When the next order opens or the open one goes on."`

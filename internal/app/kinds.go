@@ -32,6 +32,25 @@ func (a *App) kinds(owner string) []work.Kind {
 			},
 		},
 		{
+			Name: "backups",
+			Due:  a.Issue.DueBackups,
+			Do:   func(ctx context.Context, id int64) error { return a.Issue.OpenBackup(ctx, id, time.Now()) },
+			Say: func(ctx context.Context, id int64) string {
+				b, err := a.DB.BackupOf(ctx, id)
+				return say(err, func() string {
+					return fmt.Sprintf("open an order for the backup of certificate %d: %s", id, b.DueReason)
+				})
+			},
+		},
+		{
+			Name: "backup-fills",
+			Due:  due(a.DB.DueBackupFills, func(f store.BackupFill) int64 { return f.PolicyID }),
+			Do:   func(ctx context.Context, id int64) error { return a.Issue.FillBackups(ctx, id, time.Now()) },
+			Say: func(_ context.Context, id int64) string {
+				return fmt.Sprintf("want backups for the certificates of policy %d", id)
+			},
+		},
+		{
 			Name: "parked",
 			Due:  due(a.DB.DueParked, func(c certfleet.Certificate) int64 { return c.ID }),
 			Do:   func(ctx context.Context, id int64) error { return a.Issue.Watch(ctx, id, time.Now()) },

@@ -45,7 +45,14 @@ func orElse(s, otherwise string) string {
 func (p *program) sayPolicy(x *client.Policy) {
 	p.fields().add("policy", x.Label).add("authorities", strings.Join(x.Authorities, ", ")).add("profile", x.Profile).add("key type", orElse(x.KeyType, "p256")).
 		add("keeps its key", word(x.ReuseKey, "yes", "")).add("key cycle", x.KeyCycle).add("challenge", orElse(x.Challenge, "http-01, dns-01 for wildcards")).add("solver", x.Solver).
-		add("chain", x.ChainIssuer).add("lifetime", x.Validity).add("labels", labelText(x.Labels)).flush()
+		add("backup", backupWords(x.Backup)).add("chain", x.ChainIssuer).add("lifetime", x.Validity).add("labels", labelText(x.Labels)).flush()
+}
+
+func backupWords(b *client.Backup) string {
+	if b == nil {
+		return ""
+	}
+	return strings.Join(strings.Fields(b.Authority+" "+b.Profile+" "+b.KeyType+" "+b.KeyCycle), ", ")
 }
 
 // keyCycles are the words for how long a key is kept and who shares it.
@@ -70,6 +77,7 @@ func (p *program) showPolicy() *cobra.Command {
 
 func (p *program) setPolicy() *cobra.Command {
 	var x client.Policy
+	var backup client.Backup
 	var labels []string
 	cmd := &cobra.Command{
 		Use: "set LABEL", Aliases: []string{"add"}, Short: "Make a policy, or replace what it says", Long: "Make a policy, or replace what it says: what is not given goes back to its default.\nThe next order of each of its certificates follows it.",
@@ -85,6 +93,10 @@ func (p *program) setPolicy() *cobra.Command {
 	f.StringVar(&x.Challenge, "challenge", "", "http-01, dns-01 or tls-alpn-01 (default http-01, dns-01 for wildcards)")
 	f.StringVar(&x.Solver, "solver", "", "the `LABEL` of the solver for dns-01")
 	f.StringVar(&x.ChainIssuer, "chain", "", "prefer the chain whose topmost issuer has this common `NAME`")
+	f.StringVar(&backup.Authority, "backup-authority", "", "keep a second certificate warm, from the CA with this `LABEL`")
+	f.StringVar(&backup.Profile, "backup-profile", "", "that CA's certificate `PROFILE`")
+	f.StringVar(&backup.KeyType, "backup-key-type", "", "the backup's key type (default p256)")
+	f.StringVar(&backup.KeyCycle, "backup-key-cycle", "", "the backup's key `CYCLE` (default single_use)")
 	f.StringVar(&x.Validity, "lifetime", "", "ask for this lifetime where the CA allows it, such as 7d")
 	f.StringArrayVar(&labels, "label", nil, "your own `KEY=VALUE`; may be given several times")
 	flagWords(cmd, "key-type", "p256", "p384", "rsa2048", "rsa3072", "rsa4096")
@@ -93,6 +105,9 @@ func (p *program) setPolicy() *cobra.Command {
 	cmd.RegisterFlagCompletionFunc("authority", p.offers(0, authorityLabels))
 	cmd.RunE = func(cmd *cobra.Command, words []string) (err error) {
 		x.Label = words[0]
+		if backup != (client.Backup{}) {
+			x.Backup = &backup
+		}
 		if x.Labels, err = labelled(labels); err != nil {
 			return err
 		}

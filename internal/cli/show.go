@@ -7,16 +7,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/client"
 )
 
 // shown is everything that show tells of a certificate.
 type shown struct {
 	client.Certificate
-	Versions   []client.Version  `json:"versions"`
-	Deliveries []client.Delivery `json:"deliveries"`
-	Orders     []client.Order    `json:"orders"`
-	Keys       []client.Key      `json:"keys"`
+	Backup     *client.BackupState `json:"backup,omitempty"`
+	Versions   []client.Version    `json:"versions"`
+	Deliveries []client.Delivery   `json:"deliveries"`
+	Orders     []client.Order      `json:"orders"`
+	Keys       []client.Key        `json:"keys"`
 }
 
 func (p *program) showCommand() *cobra.Command {
@@ -65,6 +67,9 @@ func (p *program) show(ctx context.Context, label string) error {
 	if err != nil {
 		return err
 	}
+	if s.Backup, err = c.BackupOf(ctx, id); err != nil && certfleet.KindOf(err) != certfleet.NotFound {
+		return err
+	}
 	s.Versions, s.Deliveries, s.Orders, s.Keys = versions.Items, deliveries.Items, orders.Items, keys.Items
 	return p.answered(s, func() { p.sayShown(&s) })
 }
@@ -74,7 +79,7 @@ func (p *program) sayShown(s *shown) {
 	p.fields().add("certificate", fmt.Sprintf("%s (id %d)", c.Label, c.ID)).add("state", stateOf(c)).
 		add("names", strings.Join(c.Names, "\n")).add("policy", c.Policy).add("targets", strings.Join(c.Targets, ", ")).
 		add("labels", labelText(c.Labels)).add("expires", p.when(c.NotAfter)).add("next order", p.dueText(c)).
-		add("problem", c.Problem).add("advice", c.Advice).add("failures", failures(c)).add("added", p.when(c.CreatedAt)).flush()
+		add("problem", c.Problem).add("advice", c.Advice).add("failures", failures(c)).add("added", p.when(c.CreatedAt)).add("backup", p.backupText(s.Backup)).flush()
 	if len(s.Versions) > 0 {
 		p.title("Versions")
 		p.versionTable(s.Versions, c.VersionID, s.Keys)
@@ -95,6 +100,18 @@ func (p *program) sayShown(s *shown) {
 		}
 		t.flush()
 	}
+}
+
+func (p *program) backupText(b *client.BackupState) string {
+	switch {
+	case b == nil:
+		return ""
+	case b.Flipped:
+		return fmt.Sprintf("version %d, served in place of the primary since %s", b.VersionID, p.when(b.FlippedAt))
+	case b.VersionID != 0:
+		return fmt.Sprintf("version %d, kept warm, expires %s", b.VersionID, p.when(b.NotAfter))
+	}
+	return strings.TrimSpace("none yet " + orElse(b.Problem, b.DueReason))
 }
 
 func failures(c *client.Certificate) string {

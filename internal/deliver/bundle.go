@@ -26,11 +26,15 @@ func (r *Room) bundle(ctx context.Context, d *certfleet.Delivery) (b *certfleet.
 	if err != nil {
 		return nil, 0, err
 	}
+	generation, err := r.DB.Generation(ctx, v.ID)
+	if err != nil {
+		return nil, 0, err
+	}
 	pem, err := r.Keys.OpenPEM(ctx, key)
 	if err != nil {
 		return nil, 0, err
 	}
-	return &certfleet.Bundle{Certificate: cert.Label, Version: v.ID, Names: v.Names, ChainPEM: v.ChainPEM, KeyPEM: pem, Fingerprint: v.Fingerprint, NotAfter: v.NotAfter,
+	return &certfleet.Bundle{Certificate: cert.Label, Version: generation, Names: v.Names, ChainPEM: v.ChainPEM, KeyPEM: pem, Fingerprint: v.Fingerprint, NotAfter: v.NotAfter,
 		Rollback: d.Rollback, Again: !d.SentAt.IsZero()}, key.ID, nil
 }
 

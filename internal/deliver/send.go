@@ -95,7 +95,7 @@ func (r *Room) hand(ctx context.Context, going []*cargo, before []certfleet.Rece
 		byVersion[rc.Version] = rc
 	}
 	for _, c := range going {
-		rc, ok := byVersion[c.d.VersionID]
+		rc, ok := byVersion[c.bundle.Version]
 		switch {
 		case !ok && err == nil:
 			r.fail(c, stored, fmt.Errorf("target %s said nothing about it", stored.Label))

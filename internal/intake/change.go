@@ -104,10 +104,14 @@ func (r Room) follow(ctx context.Context, tx *store.Tx, was, c *certfleet.Certif
 			}
 		}
 	}
-	if slices.Equal(tidy(was.Targets), tidy(c.Targets)) || c.VersionID == 0 {
+	if slices.Equal(tidy(was.Targets), tidy(c.Targets)) {
 		return nil
 	}
-	v, err := tx.Version(ctx, c.VersionID)
+	serving, err := tx.ServingVersion(ctx, c)
+	if err != nil || serving == 0 {
+		return err
+	}
+	v, err := tx.Version(ctx, serving)
 	if err != nil {
 		return err
 	}
@@ -139,6 +143,9 @@ func release(ctx context.Context, tx *store.Tx, c *certfleet.Certificate, n cert
 // pass hands a slot to the newest version of another certificate that wants the
 // name, or empties it.
 func pass(ctx context.Context, tx *store.Tx, c *certfleet.Certificate, s certfleet.Slot) error {
+	if s.Kind == certfleet.SlotBackup {
+		return tx.EmptySlot(ctx, s) // others keep backups of their own
+	}
 	others, err := tx.CertificatesOf(ctx, c.Tenant, s.Name)
 	if err != nil {
 		return err

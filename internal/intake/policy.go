@@ -39,6 +39,9 @@ func PolicyRow(p api.Policy) (*certfleet.Policy, error) {
 	if row.Spec.KeyCycle, err = certfleet.ParseKeyCycle(p.KeyCycle); err != nil {
 		return nil, err
 	}
+	if row.Spec.Backup, err = backupSpec(p.Backup); err != nil {
+		return nil, err
+	}
 	if row.Spec.Challenge, err = certfleet.ParseChallengeType(p.Challenge); err != nil {
 		return nil, err
 	}
@@ -77,6 +80,9 @@ func (r Room) putPolicy(ctx context.Context, tx *store.Tx, p api.Policy, m Mode)
 			return nil, nil, orMissing(err, "authority", label)
 		}
 	}
+	if err := r.checkBackup(ctx, tx, row); err != nil {
+		return nil, nil, err
+	}
 	row.Tenant = r.tenant()
 	is, err := tx.PolicyByLabel(ctx, row.Tenant, row.Label)
 	if gone(err) {
@@ -90,6 +96,11 @@ func (r Room) putPolicy(ctx context.Context, tx *store.Tx, p api.Policy, m Mode)
 		return is, ch, err
 	}
 	row.ID = is.ID
+	if row.Spec.Backup != nil && is.Spec.Backup == nil {
+		if err := tx.FillBackups(ctx, row.ID); err != nil {
+			return nil, nil, err
+		}
+	}
 	return row, ch, r.noted(ctx, tx, "policy.changed", row.Label, tx.SavePolicy(ctx, row))
 }
 

@@ -182,6 +182,9 @@ func (r Room) remove(ctx context.Context, tx *store.Tx, c *certfleet.Certificate
 	if err := forgetWindow(ctx, tx, c.VersionID); err != nil {
 		return err
 	}
+	if err := stopBackup(ctx, tx, c.ID); err != nil {
+		return err
+	}
 	if err := tx.SaveCertificate(ctx, c); err != nil {
 		return err
 	}

@@ -89,16 +89,19 @@ func (r *Room) keepWindow(ctx context.Context, v *certfleet.Version, w acme.Wind
 
 // moveDue lets the drawn instant decide when the certificate renews.
 func (r *Room) moveDue(ctx context.Context, tx *store.Tx, v *certfleet.Version, now time.Time) error {
+	next := plan.RenewAt(v.NotBefore, v.NotAfter, v.ARIAt, 0)
+	if !next.At.Equal(v.ARIAt) {
+		return nil // the window is too close to expiry: our own time stays
+	}
+	if is, err := backupDue(ctx, tx, v, next.At, next.Reason, certfleet.LaneRoutine); err != nil || is {
+		return err
+	}
 	cert, err := tx.Certificate(ctx, v.CertificateID)
 	if certfleet.KindOf(err) == certfleet.NotFound {
 		return nil
 	}
 	if err != nil || cert.VersionID != v.ID || cert.State != certfleet.Active || cert.DueAt.IsZero() {
 		return err
-	}
-	next := plan.RenewAt(v.NotBefore, v.NotAfter, v.ARIAt, 0)
-	if !next.At.Equal(v.ARIAt) {
-		return nil // the window is too close to expiry: our own time stays
 	}
 	cert.DueAt, cert.DueReason = next.At, next.Reason
 	if !v.ARIEnd.After(now) {

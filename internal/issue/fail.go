@@ -102,6 +102,9 @@ func (r *Room) fail(ctx context.Context, j *job, f failure) error {
 		if err != nil {
 			return err
 		}
+		if o.Slot == certfleet.SlotBackup {
+			return putOffBackup(ctx, tx, cert, f)
+		}
 		return r.putOff(ctx, tx, cert, f)
 	})
 }

@@ -139,7 +139,7 @@ func (r *Room) issued(ctx context.Context, j *job, v *certfleet.Version, chains 
 		if err := tx.AddVersion(ctx, v, chains); err != nil {
 			return err
 		}
-		if err := Adopt(ctx, tx, cert, v, j.order.Slot); err != nil {
+		if err := adopt(ctx, tx, cert, v, j.order.Slot); err != nil {
 			return err
 		}
 		o := j.order
@@ -153,6 +153,13 @@ func (r *Room) issued(ctx context.Context, j *job, v *certfleet.Version, chains 
 		}
 		return tx.Event(ctx, j.event("version.issued", fmt.Sprintf("%s issued serial %s, valid until %s", v.Issuer, v.Serial, v.NotAfter.Format(time.RFC3339))))
 	})
+}
+
+func adopt(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, v *certfleet.Version, slot certfleet.SlotKind) error {
+	if slot == certfleet.SlotBackup {
+		return adoptBackup(ctx, tx, cert, v)
+	}
+	return Adopt(ctx, tx, cert, v, slot)
 }
 
 // Adopt makes a stored version what its certificate serves from now on: slots,
@@ -169,6 +176,9 @@ func Adopt(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, v *ce
 	planRenewal(cert, v, tx.Now())
 	if err := tx.SaveCertificate(ctx, cert); err != nil || cert.State == certfleet.Removed {
 		return err
+	}
+	if flipped, err := besideBackup(ctx, tx, cert); err != nil || flipped {
+		return err // the backup is served until somebody flips back
 	}
 	for _, n := range v.Names {
 		if err := tx.FillSlot(ctx, certfleet.Slot{Tenant: v.Tenant, Name: n, Kind: slot, VersionID: v.ID}); err != nil {

@@ -1,6 +1,7 @@
 package issue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -66,16 +67,25 @@ func (r *Room) draft(ctx context.Context, cert *certfleet.Certificate) (*certfle
 	if err != nil {
 		return nil, err
 	}
+	return r.draftFor(ctx, cert, policy, "")
+}
+
+// draftFor is the order that a policy asks for; an empty slot is that of its key type.
+func (r *Room) draftFor(ctx context.Context, cert *certfleet.Certificate, policy *certfleet.Policy, slot certfleet.SlotKind) (*certfleet.Order, error) {
 	authority, acct, err := r.choose(ctx, cert, policy)
 	if err != nil {
 		return nil, err
 	}
+	return r.draftAt(ctx, cert, policy, authority, acct, slot)
+}
+
+func (r *Room) draftAt(ctx context.Context, cert *certfleet.Certificate, policy *certfleet.Policy, authority *certfleet.Authority, acct *certfleet.Account, slot certfleet.SlotKind) (*certfleet.Order, error) {
 	terms, err := r.terms(ctx, policy, acct.ID)
 	if err != nil {
 		return nil, err
 	}
 	o := &certfleet.Order{Tenant: cert.Tenant, CertificateID: cert.ID, AuthorityID: authority.ID, AccountID: acct.ID,
-		Slot: SlotFor(terms.KeyType), Lane: cert.Lane, Profile: terms.Profile, Names: cert.Names}
+		Slot: cmp.Or(slot, SlotFor(terms.KeyType)), Lane: cert.Lane, Profile: terms.Profile, Names: cert.Names}
 	o.Replaces = r.replaces(ctx, cert, o)
 	return o, nil
 }

@@ -92,6 +92,9 @@ func (r *Room) revoked(ctx context.Context, tx *store.Tx, v *certfleet.Version, 
 	if err := tx.Event(ctx, certfleet.Event{Kind: "version.revoked", Tenant: v.Tenant, CertificateID: v.CertificateID, VersionID: v.ID, Msg: fmt.Sprintf("serial %s was revoked, reason %d", v.Serial, reason)}); err != nil {
 		return err
 	}
+	if is, err := backupDue(ctx, tx, v, tx.Now(), "its certificate was revoked", certfleet.LaneEmergency); err != nil || is {
+		return err
+	}
 	cert, err := tx.Certificate(ctx, v.CertificateID)
 	if err != nil || cert.VersionID != v.ID || cert.State != certfleet.Active {
 		return ignoreNotFound(err)

@@ -55,6 +55,8 @@ type job struct {
 	as     acme.Account
 	now    time.Time
 	said   *record
+
+	unwanted bool // a backup that the policy wants no more
 }
 
 // record collects the exchanges of a step until they are committed with it.
@@ -127,6 +129,9 @@ func (r *Room) load(ctx context.Context, o *certfleet.Order, now time.Time) (*jo
 		return nil, err
 	}
 	if j.policy, err = r.DB.Policy(ctx, j.cert.PolicyID); err != nil {
+		return nil, err
+	}
+	if err := r.loadBackup(ctx, j); err != nil {
 		return nil, err
 	}
 	if j.acct, err = r.DB.Account(ctx, o.AccountID); err != nil {

@@ -49,7 +49,7 @@ func (r *Room) Step(ctx context.Context, o *certfleet.Order) (time.Time, error) 
 
 // advance asks the CA how the order stands and does what follows from it.
 func (r *Room) advance(ctx context.Context, j *job) (time.Duration, error) {
-	if j.cert.State == certfleet.Removed {
+	if j.cert.State == certfleet.Removed || j.unwanted {
 		return 0, r.removed(ctx, j)
 	}
 	if done, err := r.ensureAccount(ctx, j); err != nil || !done {

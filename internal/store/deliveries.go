@@ -119,10 +119,10 @@ func (t *Tx) ClaimDelivery(ctx context.Context, d *certfleet.Delivery, owner str
 	return err
 }
 
-// LastReceipt is the receipt of the newest delivery of a certificate that the
+// LastReceipt is the receipt of the last delivery of a certificate that the
 // target acknowledged, sealed as it was stored.
 func (q Q) LastReceipt(ctx context.Context, certificate, target int64) (*certfleet.Delivery, error) {
-	return deliveries.one(ctx, q, "WHERE certificate_id = $1 AND target_id = $2 AND receipt IS NOT NULL ORDER BY version_id DESC", certificate, target)
+	return deliveries.one(ctx, q, "WHERE certificate_id = $1 AND target_id = $2 AND receipt IS NOT NULL ORDER BY sent_at DESC, version_id DESC", certificate, target)
 }
 
 // DeliveryFilter narrows a list of deliveries.

@@ -47,9 +47,9 @@ func (q Q) LiveOrder(ctx context.Context, certificate int64, slot certfleet.Slot
 	return orders.one(ctx, q, "WHERE certificate_id = $1 AND slot = $2 AND state IN ('wanted', 'open')", certificate, string(slot))
 }
 
-// LastOrder is the newest order of a certificate.
+// LastOrder is the newest order of a certificate, its backup's aside.
 func (q Q) LastOrder(ctx context.Context, certificate int64) (*certfleet.Order, error) {
-	return orders.one(ctx, q, "WHERE certificate_id = $1 ORDER BY id DESC", certificate)
+	return orders.one(ctx, q, "WHERE certificate_id = $1 AND slot <> 'backup' ORDER BY id DESC", certificate)
 }
 
 // DueOrders are the orders to step now, urgent lanes first, that nobody holds.
@@ -98,6 +98,9 @@ func (q Q) NextDue(ctx context.Context) (time.Time, error) {
 		UNION ALL SELECT (SELECT due_at FROM delivery WHERE due_at > 0 AND lease_until = 0 ORDER BY due_at, id LIMIT 1)
 		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM delivery WHERE lease_until > 0 AND due_at > 0
 		UNION ALL SELECT (SELECT ari_poll_at FROM version WHERE ari_poll_at > 0 ORDER BY ari_poll_at, id LIMIT 1)
+		UNION ALL SELECT (SELECT due_at FROM backup WHERE due_at > 0 ORDER BY due_at, id LIMIT 1)
+		UNION ALL SELECT min(due_at) FROM backup_fill
+		UNION ALL SELECT (SELECT due_at FROM replacement WHERE due_at > 0 ORDER BY due_at, id LIMIT 1)
 		UNION ALL SELECT (SELECT clean_due_at FROM challenge WHERE clean_due_at > 0 ORDER BY clean_due_at LIMIT 1)) AS d WHERE at IS NOT NULL`)
 	return certfleet.FromMillis(n), err
 }

@@ -99,11 +99,18 @@ func fillPolicies(t testing.TB, db *store.DB, f *fleet) {
 		if err := tx.SetAccountDefaults(ctx, f.account.ID, certfleet.AccountDefaults{Profile: "shortlived"}); err != nil {
 			return err
 		}
+		if err := tx.WantBackup(ctx, &f.cert); err != nil {
+			return err
+		}
+		if err := tx.NewGeneration(ctx, f.version.ID); err != nil {
+			return err
+		}
+		if err := tx.FillBackups(ctx, f.policy.ID); err != nil {
+			return err
+		}
 		return tx.SetDefaultPolicy(ctx, 0, certfleet.PurposeGlobal, f.policy.ID)
 	})
 	for _, q := range []string{
-		"INSERT INTO backup (tenant_id, certificate_id) SELECT tenant_id, id FROM certificate",
-		"INSERT INTO backup_fill (policy_id, due_at) SELECT id, 1 FROM policy",
 		"INSERT INTO replacement (tenant_id, state, created_at) VALUES (1, 'done', 1)",
 		"INSERT INTO replacement_item (replacement_id, version_id, state) SELECT (SELECT max(id) FROM replacement), id, 'asked' FROM version",
 		"INSERT INTO domain_second (domain_id, challenge) SELECT id, 'dns-01' FROM domain",

@@ -65,6 +65,9 @@ func (s *server) changePolicy(ctx context.Context, in *askID[api.PolicyChange]) 
 	if in.Body.Labels != nil {
 		p.Labels = nil
 	}
+	if in.Body.Backup != nil {
+		p.Backup = nil
+	}
 	if err := merge(&p, in.Body); err != nil {
 		return nil, err
 	}

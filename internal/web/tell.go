@@ -26,6 +26,7 @@ func (st *story) tell() {
 		st.say("It is also in %s.", strings.Join(st.w.Also, ", "))
 	}
 	st.sayHave()
+	st.sayBackup()
 	st.sayServed()
 	st.sayDue()
 	if st.w.Problem != "" {

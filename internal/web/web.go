@@ -97,6 +97,7 @@ func (s *server) routes() {
 	s.orderRoutes()
 	s.versionRoutes()
 	s.policyRoutes()
+	s.backupRoutes()
 	s.authorityRoutes()
 	s.accountRoutes()
 	s.targetRoutes()

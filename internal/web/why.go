@@ -46,7 +46,7 @@ func (s *server) gather(ctx context.Context, subject string) (*story, error) {
 	if err := s.wanting(ctx, st, subject); err != nil || st.cert == nil {
 		return st, err
 	}
-	for _, part := range []func(context.Context, *story) error{s.having, s.ordering, s.serving, s.waiting} {
+	for _, part := range []func(context.Context, *story) error{s.having, s.warming, s.ordering, s.serving, s.waiting} {
 		if err := part(ctx, st); err != nil {
 			return nil, err
 		}

@@ -41,9 +41,14 @@ CREATE TABLE backup (
   flipped_at BIGINT NOT NULL DEFAULT 0,
   rev BIGINT NOT NULL DEFAULT 0
 );
-CREATE INDEX backup_due ON backup (lane, due_at, id) WHERE due_at > 0;
-CREATE INDEX backup_version ON backup (version_id) WHERE version_id IS NOT NULL;
+CREATE INDEX backup_due ON backup (due_at, id) WHERE due_at > 0;
 CREATE INDEX backup_flipped ON backup (tenant_id, certificate_id) WHERE flipped_at > 0;
+
+-- Under which number a version is delivered that was put before newer ones.
+CREATE TABLE generation (
+  version_id BIGINT PRIMARY KEY REFERENCES version (id),
+  n BIGINT NOT NULL
+);
 
 -- Certificates that a policy's change concerns, looked at in turn.
 CREATE TABLE backup_fill (
