@@ -40,12 +40,12 @@ type recorder struct {
 }
 
 func (r recorder) QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
-	*r.asked = append(*r.asked, Asked{q, args})
+	*r.asked = append(*r.asked, Asked{steady(q), args})
 	return r.execer.QueryContext(ctx, q, args...)
 }
 
 func (r recorder) QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row {
-	*r.asked = append(*r.asked, Asked{q, args})
+	*r.asked = append(*r.asked, Asked{steady(q), args})
 	return r.execer.QueryRowContext(ctx, q, args...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"regexp"
 	"sync"
 )
 
@@ -37,7 +38,7 @@ func (p *prepared) stmt(ctx context.Context, q string) (*sql.Stmt, error) {
 		return s, nil
 	}
 	// A statement outlives the call that made it.
-	s, err := p.on.PrepareContext(context.WithoutCancel(ctx), q)
+	s, err := p.on.PrepareContext(context.WithoutCancel(ctx), steady(q))
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +50,12 @@ func (p *prepared) stmt(ctx context.Context, q string) (*sql.Stmt, error) {
 	p.stmts[q] = s
 	return s, nil
 }
+
+// steady is q so that SQLite keeps what it has prepared: it plans a bare LIMIT $n
+// for the number that is bound, and so parses the statement anew for each.
+func steady(q string) string { return bareLimit.ReplaceAllString(q, "$0 + 0") }
+
+var bareLimit = regexp.MustCompile(`LIMIT \$\d+`)
 
 // ExecContext runs a statement that returns no rows.
 func (p *prepared) ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error) {
