@@ -26,7 +26,7 @@ func TestNamesThatChangedDuringAnOrderAreOrderedAtOnce(t *testing.T) {
 		{certfleet.Removed, names[:1], false, true},
 	} {
 		cert := &certfleet.Certificate{State: c.state, Names: c.names}
-		planRenewal(cert, v, now)
+		planRenewal(cert, v, now, 0)
 		if cert.DueAt.Equal(now) != c.now || cert.DueAt.IsZero() != c.never {
 			t.Errorf("%s with %d names is due %s (%s)", c.state, len(c.names), cert.DueAt, cert.DueReason)
 		}

@@ -73,7 +73,7 @@ func (r *Room) keepWindow(ctx context.Context, v *certfleet.Version, w acme.Wind
 	v.ARIPollAt = plan.PollARI(now, v.NotBefore, v.NotAfter, w.RetryAfter)
 	if moved {
 		v.ARIStart, v.ARIEnd = w.Start, w.End
-		v.ARIAt = plan.DrawARI(plan.Window{Start: w.Start, End: w.End}, now, luck())
+		v.ARIAt = drawn(v, now, r.luck())
 	}
 	list := said.take()
 	return r.DB.Tx(context.WithoutCancel(ctx), now, func(tx *store.Tx) error {
@@ -85,6 +85,11 @@ func (r *Room) keepWindow(ctx context.Context, v *certfleet.Version, w acme.Wind
 		}
 		return r.moveDue(ctx, tx, v, now)
 	})
+}
+
+// drawn is the instant in a version's window at which it is renewed.
+func drawn(v *certfleet.Version, now time.Time, luck float64) time.Time {
+	return plan.DrawARI(plan.Usable(plan.Window{Start: v.ARIStart, End: v.ARIEnd}, v.NotBefore, v.NotAfter), now, luck)
 }
 
 // moveDue lets the drawn instant decide when the certificate renews.

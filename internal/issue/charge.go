@@ -16,6 +16,11 @@ func (r *Room) admit(ctx context.Context, tx *store.Tx, e *entry, cert *certflee
 	if err != nil || no == nil {
 		return err == nil, err
 	}
+	return false, wait(ctx, tx, cert, no)
+}
+
+// wait puts a certificate into the room of the limit that refused it.
+func wait(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, no *refusal) error {
 	now := tx.Now()
 	if no.until.IsZero() {
 		cert.DueAt = now.Add(24 * time.Hour) // it is let in as soon as a person has cleared the limit
@@ -25,7 +30,7 @@ func (r *Room) admit(ctx context.Context, tx *store.Tx, e *entry, cert *certflee
 		cert.DueReason = fmt.Sprintf("it waits for the limit %s: %s", no.bucket.Name, no.why)
 	}
 	no.bucket.FreeAt = cert.DueAt
-	return false, tx.WaitFor(ctx, cert, no.bucket)
+	return tx.WaitFor(ctx, cert, no.bucket)
 }
 
 // entry prepares an order's line in the ledger.

@@ -32,7 +32,7 @@ func (r *Room) CleanUp(ctx context.Context, c certfleet.StoredChallenge, now tim
 			}
 			return tx.Cleaned(ctx, c.ID)
 		}
-		return tx.CleanAgain(ctx, c.ID, plan.Backoff(now, int(now.Sub(c.IntendedAt)/time.Hour)+1, time.Time{}, luck()), err.Error())
+		return tx.CleanAgain(ctx, c.ID, plan.Backoff(now, int(now.Sub(c.IntendedAt)/time.Hour)+1, time.Time{}, r.luck()), err.Error())
 	})
 }
 

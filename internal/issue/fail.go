@@ -116,7 +116,7 @@ func (r *Room) putOff(ctx context.Context, tx *store.Tx, cert *certfleet.Certifi
 	if parked, err := r.park(ctx, tx, cert, f); err != nil {
 		return err
 	} else if !parked && cert.State == certfleet.Active {
-		cert.DueAt = plan.Backoff(tx.Now(), cert.Failures, cert.NotAfter, luck())
+		cert.DueAt = plan.Backoff(tx.Now(), cert.Failures, cert.NotAfter, r.luck())
 		if f.retry.After(cert.DueAt) {
 			cert.DueAt = plan.Again(tx.Now(), 1, f.retry, 0)
 		}
@@ -217,7 +217,7 @@ func (r *Room) later(ctx context.Context, j *job, typ string, cause error, advic
 	}
 	o.Attempts++
 	o.Problem, o.ProblemType, o.Advice = cause.Error(), typ, advice
-	at := plan.Again(time.Now(), o.Attempts, retry, luck())
+	at := plan.Again(time.Now(), o.Attempts, retry, r.luck())
 	if err := r.commit(ctx, j, nil); err != nil {
 		return 0, err
 	}

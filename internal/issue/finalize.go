@@ -173,7 +173,7 @@ func Adopt(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, v *ce
 	}
 	cert.VersionID, cert.NotAfter = v.ID, v.NotAfter
 	cert.Failures, cert.Problem, cert.Advice, cert.FailedAt = 0, "", "", time.Time{}
-	planRenewal(cert, v, tx.Now())
+	planRenewal(cert, v, tx.Now(), luck())
 	if err := tx.SaveCertificate(ctx, cert); err != nil || cert.State == certfleet.Removed {
 		return err
 	}
@@ -188,8 +188,8 @@ func Adopt(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, v *ce
 	return tx.WantDeliveries(ctx, v)
 }
 
-func planRenewal(cert *certfleet.Certificate, v *certfleet.Version, now time.Time) {
-	next := plan.RenewAt(v.NotBefore, v.NotAfter, v.ARIAt, luck())
+func planRenewal(cert *certfleet.Certificate, v *certfleet.Version, now time.Time, luck float64) {
+	next := plan.RenewAt(v.NotBefore, v.NotAfter, v.ARIAt, luck)
 	cert.UrgentAt = plan.UrgentAt(v.NotBefore, v.NotAfter)
 	switch {
 	case cert.State != certfleet.Active:

@@ -34,11 +34,17 @@ func (r *Room) asking(ctx context.Context, o *certfleet.Order, cert *certfleet.C
 		if err != nil {
 			return a, err
 		}
-		w := plan.Window{Start: v.ARIStart, End: v.ARIEnd}
-		a.InWindow = a.InWindow || id == o.Replaces && w.Holds(now.Add(-margin)) && w.Holds(now.Add(margin))
-		a.SameSet = a.SameSet || v.AuthorityID == o.AuthorityID && v.OrderID != 0 && certfleet.SetKey(v.Names) == certfleet.SetKey(o.Names) && now.Sub(v.NotBefore) < remembered
+		exempt(&a, o, v, now)
 	}
 	return a, nil
+}
+
+// exempt notes what a CA does not ask of an order for the sake of a version that
+// it replaces or that was issued for the same names.
+func exempt(a *plan.Asking, o *certfleet.Order, v *certfleet.Version, now time.Time) {
+	w := plan.Window{Start: v.ARIStart, End: v.ARIEnd}
+	a.InWindow = a.InWindow || v.ID == o.Replaces && w.Holds(now.Add(-margin)) && w.Holds(now.Add(margin))
+	a.SameSet = a.SameSet || v.AuthorityID == o.AuthorityID && v.OrderID != 0 && certfleet.SetKey(v.Names) == certfleet.SetKey(o.Names) && now.Sub(v.NotBefore) < remembered
 }
 
 func accountOf(a *certfleet.Account) string { return plan.AccountName(a.URL, a.ID) }
@@ -65,6 +71,15 @@ type refusal struct {
 // refuses. What the order holds already is kept, and what it no longer needs is
 // given back.
 func (e *entry) open(ctx context.Context, tx *store.Tx) (*refusal, error) {
+	met, err := e.weigh(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	return met, e.save(ctx, tx)
+}
+
+// weigh is open without writing anything down.
+func (e *entry) weigh(ctx context.Context, tx *store.Tx) (*refusal, error) {
 	want := e.book.Touches(e.asking)
 	lessons, err := e.lessons(ctx, tx)
 	if err != nil {
@@ -94,7 +109,7 @@ func (e *entry) open(ctx context.Context, tx *store.Tx) (*refusal, error) {
 			e.kept = append(e.kept, touchOf(t))
 		}
 	}
-	return met, e.save(ctx, tx)
+	return met, nil
 }
 
 func (e *entry) keys(want []plan.Touch, lessons []plan.Lesson) []string {

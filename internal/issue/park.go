@@ -58,7 +58,7 @@ func (r *Room) park(ctx context.Context, tx *store.Tx, cert *certfleet.Certifica
 		return false, err
 	}
 	cert.State, cert.Lane = certfleet.Parked, certfleet.LaneNew
-	cert.DueAt, cert.DueReason = watchAt(tx.Now(), tx.Now(), luck()), "a look whether its names point here again"
+	cert.DueAt, cert.DueReason = watchAt(tx.Now(), tx.Now(), r.luck()), "a look whether its names point here again"
 	for _, n := range cert.Names {
 		if slices.ContainsFunc(f.names, func(m certfleet.Name) bool { return m.Base() == n.Base() }) {
 			if err := r.mark(ctx, tx, cert.Tenant, n, f.msg); err != nil {
@@ -127,7 +127,7 @@ func awayStill(rep preflight.Report, authority string) (preflight.Finding, bool)
 }
 
 func (r *Room) stayParked(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, away failure) error {
-	cert.DueAt = watchAt(tx.Now(), cert.FailedAt, luck())
+	cert.DueAt = watchAt(tx.Now(), cert.FailedAt, r.luck())
 	cert.Problem, cert.Advice = away.msg, away.advice
 	return tx.SaveCertificate(ctx, cert)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/certfleet/certfleet/internal/store"
 )
 
-// Room is the issuing room. All fields but Preflight, Log and After must be set.
+// Room is the issuing room. All fields but Preflight, Log, Luck and After must be set.
 type Room struct {
 	DB   *store.DB
 	Keys *keystore.Keystore
@@ -26,6 +26,8 @@ type Room struct {
 	// did; nil, or no report, means that nobody looks.
 	Preflight func(ctx context.Context, at *certfleet.Authority, p *certfleet.Policy, asks []Ask) []preflight.Report
 	Log       *slog.Logger
+	// Luck is uniform in [0, 1), for what is spread out; chance if nil.
+	Luck func() float64
 	// After is called at the named places of a step; tests crash there.
 	After func(place string)
 
@@ -184,6 +186,13 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 const lease = 2 * time.Minute
 
 func luck() float64 { return rand.Float64() }
+
+func (r *Room) luck() float64 {
+	if r.Luck == nil {
+		return luck()
+	}
+	return r.Luck()
+}
 
 func (r *Room) at(place string) {
 	if r.After != nil {

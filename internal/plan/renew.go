@@ -36,6 +36,24 @@ func DrawARI(w Window, now time.Time, luck float64) time.Time {
 	return w.Start.Add(time.Duration(luck * float64(w.End.Sub(w.Start))))
 }
 
+// Usable is the part of a CA's window in which a renewal is in good time: not so
+// late that too little is left for an outage, and not so close to the window's
+// end that the order reaches the CA after it. Where nothing is left the window
+// stays as it is.
+func Usable(w Window, notBefore, notAfter time.Time) Window {
+	last := w.End.Add(-min(w.End.Sub(w.Start)/20, endMargin))
+	if latest := notAfter.Add(-min(floor, notAfter.Sub(notBefore)/2)); latest.Before(last) {
+		last = latest
+	}
+	if !last.After(w.Start) {
+		return w
+	}
+	return Window{w.Start, last}
+}
+
+// endMargin is how long an order may take to reach the CA when much is due.
+const endMargin = time.Hour
+
 // RenewAt says when a certificate is renewed: at the instant drawn in the CA's
 // window, unless that leaves too little for an outage, else when a fraction of
 // its life is left. That instant is earlier by up to a twentieth of the life, as luck has it, so that a
