@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
+	"time"
 )
 
 const problemPrefix = "urn:ietf:params:acme:error:"
@@ -76,4 +79,17 @@ func unauthorized(format string, args ...any) *Problem {
 
 func notFound(what string) *Problem {
 	return problem(http.StatusNotFound, "malformed", "%s not found", what)
+}
+
+// RetryAfter is how long the refused should wait, in whole seconds as Retry-After
+// says it; zero when it says nothing.
+func (p *Problem) RetryAfter() time.Duration {
+	n, _ := strconv.Atoi(p.header.Get("Retry-After"))
+	return time.Duration(n) * time.Second
+}
+
+// Help is the page that a refusal points to, empty for none.
+func (p *Problem) Help() string {
+	target, _, _ := strings.Cut(strings.TrimPrefix(p.header.Get("Link"), "<"), ">")
+	return target
 }

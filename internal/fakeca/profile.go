@@ -23,6 +23,9 @@ type Term struct {
 	Reuse time.Duration // of a valid authorization
 }
 
+// At is the term in force.
+func (p *Profile) At(now time.Time) Term { return p.at(now) }
+
 // at is the term in force.
 func (p *Profile) at(now time.Time) Term {
 	t := p.Terms[0]
