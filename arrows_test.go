@@ -25,7 +25,7 @@ var arrows = map[string]string{
 	"bench":            "internal client",
 	"internal/app":     "internal",
 	"internal/agent":   "internal/probe internal/api internal/updater internal/config internal/target/files",
-	"internal/cli":     "internal/api client internal/app internal/config internal/demo internal/agent internal/certdeploy",
+	"internal/cli":     "internal/api client internal/app internal/config internal/demo internal/agent internal/certdeploy internal/simulate internal/plan",
 	"internal/demo":    "internal/agent internal/app internal/config internal/pebble internal/fakeca internal/api internal/intake internal/store internal/keeper client",
 	"internal/deliver": "internal/store internal/plan internal/keystore internal/probe",
 	"internal/intake":  "internal/store internal/plan internal/api",
@@ -39,6 +39,8 @@ var arrows = map[string]string{
 	"internal/updater": "internal/updater internal/config",
 	"internal/work":    "internal/store",
 	"internal/target":  "internal/updater internal/target/targettest",
+	// simulations need what decides, and a CA
+	"internal/simulate": "internal/store internal/plan internal/issue internal/acme internal/fakeca",
 	// the folder's own services
 	"internal/target/files": "internal/config",
 
