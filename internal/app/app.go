@@ -160,10 +160,10 @@ func (a *App) probeOptions() (probe.Options, error) {
 	}
 	pem, err := os.ReadFile(a.Config.Probe.Roots)
 	if err != nil {
-		return o, &certfleet.Error{Kind: certfleet.Invalid, Msg: "probe.roots cannot be read", Advice: "name a PEM file with the roots to trust", Err: err}
+		return o, a.Config.Places.Problem("probe.roots", &certfleet.Error{Kind: certfleet.Invalid, Msg: "probe.roots cannot be read", Advice: "name a PEM file with the roots to trust", Err: err})
 	}
 	if o.Roots, err = pool(pem); err != nil {
-		return o, fmt.Errorf("probe.roots %s: %w", a.Config.Probe.Roots, err)
+		return o, a.Config.Places.Problem("probe.roots", fmt.Errorf("probe.roots %s: %w", a.Config.Probe.Roots, err))
 	}
 	return o, nil
 }

@@ -234,7 +234,9 @@ func (k *checking) node(ctx context.Context, c *config.Config) {
 	}
 	a, err := New(ctx, c, Options{})
 	if err != nil {
-		k.result("database and plugins", "", err, CheckFail)
+		for _, p := range config.Problems(err) {
+			k.result("database and plugins", "", p, CheckFail)
+		}
 		return
 	}
 	defer a.Close()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/config"
@@ -65,7 +64,7 @@ func build[P any](kinds map[string]func(config.Section, dial.Deps) (P, error), w
 			known = append(known, "acmedns") // built apart: it keeps credentials in the store
 		}
 		slices.Sort(known)
-		return p, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("%s %q has unknown type %q", what, s.Label, s.Type), Advice: "use one of " + strings.Join(known, ", ")}
+		return p, s.UnknownType(what, known)
 	}
 	if p, err = f(s, d); err != nil {
 		return p, fmt.Errorf("%s %q: %w", what, s.Label, err)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -273,6 +274,37 @@ func TestReloadTakesTheKeyOfARekey(t *testing.T) {
 	}
 	if plain, err := a.Keys.Open(t.Context(), sealed[0], "row"); err != nil || string(plain) != "secret" {
 		t.Errorf("a sealed value does not open any more: %v", err)
+	}
+}
+
+// TestProblemsOfPluginsSayWhereTheyStand although only what is made of the
+// settings finds them.
+func TestProblemsOfPluginsSayWhereTheyStand(t *testing.T) {
+	c := manager(t)
+	b, err := os.ReadFile(c.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	lines := strings.Count(text, "\n")
+	solvers := text + "solvers:\n  one:\n    type: rfc2163\n  two:\n    type: exec\n    command: [/bin/true]\n    ready: perhaps\n  three:\n    type: exec\n    comand: [/bin/true]\n  four:\n    type: exec\n"
+	roots := strings.Replace(text, `#roots: ""`, "roots: /nowhere/roots.pem", 1)
+	for where, file := range map[string]string{
+		fmt.Sprintf(`:%d:11: solver "one" has unknown type "rfc2163"; did you mean "rfc2136"?`, lines+3):                   solvers,
+		fmt.Sprintf(`:%d:5: solver "two": ready "perhaps" is not known`, lines+7):                                          solvers,
+		fmt.Sprintf(`:%d:5: there is no setting "comand" in solvers.three; did you mean "command"?`, lines+10):             solvers,
+		fmt.Sprintf(`:%d:11: solver "four": the solver has no command`, lines+12):                                          solvers,
+		fmt.Sprintf(`:%d:10: probe.roots cannot be read`, 1+strings.Count(text[:strings.Index(text, `#roots: ""`)], "\n")): roots,
+	} {
+		if err := os.WriteFile(c.Path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		found := app.Check(t.Context(), c.Path)
+		if !slices.ContainsFunc(found, func(f app.Finding) bool {
+			return f.State == app.CheckFail && f.Advice != "" && strings.HasPrefix(f.Found, c.Path+where)
+		}) {
+			t.Errorf("check does not say %s:\n%+v", where, found)
+		}
 	}
 }
 

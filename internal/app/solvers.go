@@ -28,22 +28,26 @@ type solvers struct {
 func (a *App) buildSolvers(sections config.Sections, more map[string]certfleet.Solver) (*solvers, error) {
 	s := &solvers{given: more, dns: map[string]certfleet.Solver{}}
 	maps.Copy(s.dns, more)
+	var all error // every problem, so that a person sees them at once
 	for _, section := range sections {
-		if section.Type == "acmedns" {
-			solver, err := a.acmedns(section)
-			if err != nil {
-				return nil, errors.Join(err, s.close())
-			}
-			s.dns[section.Label] = solver
-			continue
-		}
-		solver, err := build(solverTypes, "solver", section, a.deps())
+		solver, err := a.buildSolver(section)
 		if err != nil {
-			return nil, errors.Join(err, s.close())
+			all = errors.Join(all, section.Problem(err))
+			continue
 		}
 		s.dns[section.Label] = solver
 	}
+	if all != nil {
+		return nil, errors.Join(all, s.close())
+	}
 	return s, nil
+}
+
+func (a *App) buildSolver(s config.Section) (certfleet.Solver, error) {
+	if s.Type == "acmedns" {
+		return a.acmedns(s)
+	}
+	return build(solverTypes, "solver", s, a.deps())
 }
 
 // find is the solver for a challenge type: http-01 and tls-alpn-01 are built in,

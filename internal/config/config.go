@@ -40,6 +40,7 @@ type Config struct {
 	Path string `json:"-"`
 	// Warnings are sentences about what works but should be changed.
 	Warnings []string `json:"-"`
+	Places   Places   `json:"-"` // where its settings stand
 }
 
 // Listen says where this node listens.

@@ -99,6 +99,7 @@ func read(text []byte, path string, environ []string) (*Config, error) {
 	if len(r.problems) > 0 {
 		return nil, errors.Join(r.problems...)
 	}
+	r.cfg.Places = Places{src: r.src, at: r.at, fromEnv: r.fromEnv}
 	return r.cfg, nil
 }
 

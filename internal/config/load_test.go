@@ -61,7 +61,7 @@ func TestParseReadsEverySetting(t *testing.T) {
 	want.Retention.Events = 30 * day
 	sections := c.Solvers
 	c.Solvers = nil
-	if !reflect.DeepEqual(c, want) {
+	if !same(c, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", *c, *want)
 	}
 	if len(sections) != 2 || sections[0].Label != "office" || sections[1].Type != "exec" {
@@ -74,7 +74,7 @@ func TestEmptyAndZeroMeanTheDefault(t *testing.T) {
 		c, err := Parse([]byte(text), "")
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
-		} else if !reflect.DeepEqual(c, Default()) {
+		} else if !same(c, Default()) {
 			t.Errorf("%q: got %+v", text, c)
 		}
 	}
@@ -282,4 +282,11 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// same compares the settings, wherever they stand.
+func same(a, b *Config) bool {
+	x, y := *a, *b
+	x.Places, y.Places = Places{}, Places{}
+	return reflect.DeepEqual(x, y)
 }

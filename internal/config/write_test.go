@@ -14,7 +14,7 @@ func TestTheCommentedFileIsTheDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(c, Default()) {
+	if !same(c, Default()) {
 		t.Errorf("got %+v", c)
 	}
 }
@@ -27,7 +27,7 @@ func TestTheCommentedFileTellsTheTruth(t *testing.T) {
 	}
 	want := Default()
 	want.Database, want.SealingKey = want.DefaultDatabase(), want.KeyReference()
-	if !reflect.DeepEqual(c, want) {
+	if !same(c, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", *c, *want)
 	}
 }
@@ -61,7 +61,7 @@ func TestWriteSetsWhatWasChosen(t *testing.T) {
 	want := Default()
 	want.Contact, want.StateDir, want.Database, want.SealingKey = []string{"a@example.com", "b@example.com"}, "/srv/my certs", "env:DB", "file:/k"
 	want.Listen = Listen{API: "127.0.0.1:1", HTTP01: ":8080", TLSALPN01: "[::1]:443", Edge: Off}
-	if !reflect.DeepEqual(c, want) {
+	if !same(c, want) {
 		t.Errorf("got %+v", *c)
 	}
 	if lines := func(b []byte) int { return strings.Count(string(b), "\n") }; lines(text) != lines(commented) {

@@ -2,10 +2,8 @@
 package plugins
 
 import (
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -118,11 +116,11 @@ func Items(sections config.Sections, d dial.Deps) ([]updater.Item, error) {
 	for _, s := range sections {
 		make, ok := updaterTypes[s.Type]
 		if !ok {
-			return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("updater %q has unknown type %q", s.Label, s.Type), Advice: "use one of " + strings.Join(slices.Sorted(maps.Keys(updaterTypes)), ", ")}
+			return nil, s.UnknownType("updater", slices.Sorted(maps.Keys(updaterTypes)))
 		}
 		u, when, err := make(s, d)
 		if err != nil {
-			return nil, err
+			return nil, s.Problem(err)
 		}
 		list = append(list, updater.Item{Name: s.Label, Updater: u, For: when.For, Always: when.Always, Retries: when.Retries, Pause: time.Duration(when.Pause), Timeout: itemTime})
 	}
