@@ -4,6 +4,18 @@ import "github.com/certfleet/certfleet/internal/api"
 
 // The shapes of the API; see each for its fields.
 type (
+	// Agent is a receiving side with an identity of its own.
+	Agent = api.Agent
+	// AgentStory is an agent with what it holds.
+	AgentStory = api.AgentStory
+	// AgentLineage is what an agent holds of a certificate.
+	AgentLineage = api.AgentLineage
+	// UpdaterNote is what came of an updater.
+	UpdaterNote = api.UpdaterNote
+	// NewAgent invites an agent.
+	NewAgent = api.NewAgent
+	// Invitation is an agent with its join token.
+	Invitation = api.Invitation
 	// Account is us at an authority.
 	Account = api.Account
 	// NewAccount asks for an account at an authority, or brings one along with its key.

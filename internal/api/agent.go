@@ -48,7 +48,7 @@ type NewAgent struct {
 	Target  string            `json:"target,omitempty" doc:"The label of the target that it stands for; empty means its own label."`
 	Labels  map[string]string `json:"labels,omitempty"`
 	TTL     string            `json:"ttl,omitempty" doc:"How long the invitation is good, such as 30m; empty means 1h."`
-	Manager string            `json:"manager,omitempty" doc:"Where the agent reaches this manager, https://HOST:PORT; empty means public_url."`
+	Manager string            `json:"manager,omitempty" doc:"Where the agent reaches this manager over TLS; empty means public_url."`
 }
 
 // Invitation is an agent with its join token.

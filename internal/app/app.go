@@ -19,6 +19,7 @@ import (
 	"github.com/certfleet/certfleet/internal/deliver"
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/edge"
+	"github.com/certfleet/certfleet/internal/enroll"
 	"github.com/certfleet/certfleet/internal/issue"
 	"github.com/certfleet/certfleet/internal/keystore"
 	"github.com/certfleet/certfleet/internal/probe"
@@ -35,6 +36,7 @@ type App struct {
 	Issue   *issue.Room
 	Deliver *deliver.Room
 	Edge    *edge.Room
+	Enroll  *enroll.Room
 	Work    *work.Work
 	Log     *slog.Logger
 
@@ -121,6 +123,7 @@ func (a *App) build(o Options) error {
 	a.Issue = &issue.Room{DB: a.DB, Keys: a.Keys, Client: a.client, Solver: a.solvers.find, Preflight: a.preflight, Log: a.Log, After: o.After}
 	a.Deliver = &deliver.Room{DB: a.DB, Keys: a.Keys, Target: a.target, Probe: a.probe, Log: a.Log, Owner: owner, LooksPerHour: a.Config.Probe.PerHour}
 	a.Edge = &edge.Room{DB: a.DB, Keys: a.Keys}
+	a.Enroll = a.enrolment()
 	a.Work = &work.Work{DB: a.DB, Workers: a.Config.Work.Workers, Log: a.Log, Owner: owner, Grace: time.Duration(a.Config.Shutdown.Grace)}
 	a.Work.Kinds = a.kinds(owner)
 	a.hits = newHits(a.DB)

@@ -14,7 +14,7 @@ import (
 // Handler serves the API.
 func (a *App) Handler() http.Handler {
 	return web.New(web.Deps{
-		DB: a.DB, Keys: a.Keys, Acts: a.acts(), Probe: a.probe, Log: a.Log, Body: int64(a.Config.Limits.Body), ReadOnly: a.readOnly, Started: a.started, Edge: a.edgeDeps(),
+		DB: a.DB, Keys: a.Keys, Agents: a.Enroll, Acts: a.acts(), Probe: a.probe, Log: a.Log, Body: int64(a.Config.Limits.Body), ReadOnly: a.readOnly, Started: a.started, Edge: a.edgeDeps(),
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/certfleet/certfleet/internal/solver/rfc2136"
 	"github.com/certfleet/certfleet/internal/target/exec"
 	"github.com/certfleet/certfleet/internal/target/files"
+	"github.com/certfleet/certfleet/internal/target/pull"
 	"github.com/certfleet/certfleet/internal/target/redis"
 	"github.com/certfleet/certfleet/internal/target/sftp"
 )
@@ -31,12 +32,13 @@ var (
 		"exec":  plugin[certfleet.Target](exec.New),
 		"sftp":  plugin[certfleet.Target](sftp.New),
 		"redis": plugin[certfleet.Target](redis.New),
+		"pull":  plugin[certfleet.Target](pull.New),
 	}
 	// configs are the plugins' own settings, for help and documentation.
 	configs = map[string]any{
 		"solver dnsexec": dnsexec.Config{}, "solver rfc2136": rfc2136.Config{}, "solver lego": lego.Config{},
 		"target files": files.Config{}, "target exec": exec.Config{},
-		"target sftp": sftp.Config{}, "target redis": redis.Config{},
+		"target sftp": sftp.Config{}, "target redis": redis.Config{}, "target pull": pull.Config{},
 	}
 )
 

@@ -183,5 +183,6 @@ func (a *App) serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, pl
 		return err
 	}
 	s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get, NextProtos: []string{"h2", "http/1.1"}}
+	s.TLSConfig.GetConfigForClient = certs.forAgents()
 	return serve(ctx, s, tls.NewListener(ln, s.TLSConfig))
 }

@@ -72,6 +72,9 @@ func scopeOf(op *huma.Operation) certfleet.Scope {
 
 // guard lets an operation be reached with a token of the right scope only.
 func (s *server) guard(hc huma.Context, next func(huma.Context)) {
+	if s.admit(hc, next) {
+		return
+	}
 	ctx := hc.Context()
 	t := who(ctx)
 	if t == nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
+	"github.com/certfleet/certfleet/internal/enroll"
 	"github.com/certfleet/certfleet/internal/intake"
 	"github.com/certfleet/certfleet/internal/keystore"
 	"github.com/certfleet/certfleet/internal/probe"
@@ -38,6 +39,8 @@ type Deps struct {
 	Acts Acts
 	// Edge is what answers edges that ask in the moment of a handshake.
 	Edge EdgeDeps
+	// Agents are the identities of agents; nil when this server knows none.
+	Agents *enroll.Room
 	// Probe says how handshakes are made.
 	Probe probe.Options
 	Log   *slog.Logger
@@ -85,7 +88,9 @@ func settings() huma.Config {
 	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath, c.CreateHooks = "/v1/openapi", "", "", nil
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"token": {Type: "http", Scheme: "bearer", BearerFormat: "cf_...", Description: "A token of this server; its scopes say what it may do."},
+		"token":       {Type: "http", Scheme: "bearer", BearerFormat: "cf_...", Description: "A token of this server; its scopes say what it may do."},
+		byCertificate: {Type: "mutualTLS", Description: "The client certificate that an agent got from the private CA when it joined."},
+		byInvitation:  {Type: "apiKey", In: "body", Name: "secret", Description: "The secret of a join token, good once."},
 	}
 	return c
 }
@@ -102,6 +107,7 @@ func (s *server) routes() {
 	s.accountRoutes()
 	s.targetRoutes()
 	s.deliverRoutes()
+	s.agentRoutes()
 	s.fleetRoutes()
 	s.whyRoutes()
 	s.eventRoutes()
