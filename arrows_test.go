@@ -51,7 +51,7 @@ var arrows = map[string]string{
 // confined names what may be imported by few rooms only.
 var confined = map[string]string{
 	"github.com/go-acme/lego/":       "dns",
-	"github.com/riverqueue/river":    "internal/work",
+	"github.com/riverqueue/river":    "bench",
 	"github.com/jackc/pgx/":          "internal/store internal/work",
 	"modernc.org/sqlite":             "internal/store internal/certdeploy",
 	"github.com/letsencrypt/pebble/": "internal/pebble",
