@@ -40,7 +40,6 @@ type Room struct {
 }
 
 const (
-	lease     = 2 * time.Minute
 	sendTime  = 90 * time.Second
 	together  = 500 // deliveries that travel to one target at a time
 	proveTime = 60 * time.Second

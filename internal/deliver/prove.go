@@ -28,7 +28,7 @@ func (r *Room) prove(ctx context.Context, d *certfleet.Delivery, stored *certfle
 		return r.save(ctx, d, nil)
 	}
 	now := time.Now()
-	err := r.DB.Tx(ctx, now, func(tx *store.Tx) error { return tx.ClaimDelivery(ctx, d, r.Owner, now.Add(lease)) })
+	err := r.DB.Tx(ctx, now, func(tx *store.Tx) error { return tx.ClaimDelivery(ctx, d, r.Owner, now.Add(r.DB.Lease())) })
 	if err != nil {
 		return err
 	}

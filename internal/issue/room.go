@@ -157,7 +157,7 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 	now := time.Now()
 	said := j.said.take()
 	if j.order.Owner != "" && !j.order.LeaseUntil.IsZero() {
-		j.order.LeaseUntil = now.Add(lease)
+		j.order.LeaseUntil = now.Add(r.DB.Lease())
 	}
 	return r.DB.Tx(ctx, now, func(tx *store.Tx) error {
 		if err := tx.AddExchanges(ctx, said); err != nil {
@@ -181,9 +181,6 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 		return err
 	})
 }
-
-// lease is how long a claimed order stays with its node after its last commit.
-const lease = 2 * time.Minute
 
 func luck() float64 { return rand.Float64() }
 

@@ -8,6 +8,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -33,6 +34,7 @@ type DB struct {
 	reads    *prepared // SQLite only
 	pg       bool
 	readOnly bool
+	lease    time.Duration
 	mu       sync.Mutex
 	wakes    []chan struct{} // guarded by mu
 
@@ -48,13 +50,15 @@ type Options struct {
 	Fast bool
 	// Readers is how many connections read at a time; 0 means 4.
 	Readers int
+	// Lease is how long a claim holds without being renewed; 0 means two minutes.
+	Lease time.Duration
 }
 
 // Open opens the store that where names (a file, or postgres://...) and brings
 // its schema up to this release. It refuses a store that a newer release has
 // made unreadable for this one.
 func Open(ctx context.Context, where string, o Options) (*DB, error) {
-	d := &DB{pg: IsPostgres(where), readOnly: o.ReadOnly}
+	d := &DB{pg: IsPostgres(where), readOnly: o.ReadOnly, lease: cmp.Or(o.Lease, 2*time.Minute)}
 	if o.Readers == 0 {
 		o.Readers = 4
 	}
@@ -175,6 +179,9 @@ func (d *DB) Close() error {
 
 // Postgres reports whether several nodes may share this store over a network.
 func (d *DB) Postgres() bool { return d.pg }
+
+// Lease is how long a claim holds: then whoever holds it is taken for dead.
+func (d *DB) Lease() time.Duration { return d.lease }
 
 // Ping asks the database whether it answers.
 func (d *DB) Ping(ctx context.Context) error {

@@ -14,7 +14,6 @@ import (
 const (
 	near  = 2 * time.Second
 	piece = 30 * time.Second
-	lease = 2 * time.Minute
 )
 
 // StepFunc does one step of a claimed order and says when the next is; zero
@@ -70,7 +69,7 @@ func StepOnce(ctx context.Context, db *store.DB, owner string, id int64, step St
 // with its next due time.
 func walk(ctx context.Context, db *store.DB, owner string, o *certfleet.Order, step StepFunc, most time.Duration) error {
 	began := time.Now()
-	err := db.Tx(ctx, began, func(tx *store.Tx) error { return tx.ClaimOrder(ctx, o, owner, began.Add(lease)) })
+	err := db.Tx(ctx, began, func(tx *store.Tx) error { return tx.ClaimOrder(ctx, o, owner, began.Add(db.Lease())) })
 	if err != nil {
 		return err
 	}
