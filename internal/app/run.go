@@ -97,7 +97,7 @@ func (a *App) listenFor(ctx context.Context, names ...string) (map[string]net.Li
 		}
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 		if err != nil {
-			return nil, errors.Join(portProblem(name, addr, err), closeAll(out))
+			return nil, errors.Join(a.portProblem(name, addr, err), closeAll(out))
 		}
 		out[name] = ln
 		a.mu.Lock()
@@ -117,7 +117,13 @@ func (a *App) Address(name string) string {
 	return fmt.Sprint(addr)
 }
 
-func portProblem(name, addr string, err error) error {
+// portProblem tells what to do about a port that cannot be had. Who only shows a
+// copy most likely does so beside the manager that holds it.
+func (a *App) portProblem(name, addr string, err error) error {
+	if a.readOnly {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("cannot listen on %s: the manager that runs here may hold it", addr),
+			Advice: "set CERTFLEET_LISTEN_API to another address for --read-only, such as 127.0.0.1:7444", Err: err}
+	}
 	return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("cannot listen on %s for %s", addr, name),
 		Advice: fmt.Sprintf("end the program that holds the port, or change listen.%s", name), Err: err}
 }

@@ -30,7 +30,8 @@ for a restart.
 When systemd started it, systemd is told when it is ready.
 
 With --read-only it only shows a copy of a database, such as a backup: nothing is
-ordered, delivered or written.`,
+ordered, delivered or written. Beside a manager that runs it needs an address of
+its own: set CERTFLEET_LISTEN_API.`,
 		Example: "  certfleet serve\n  certfleet serve --config ./certfleet.yaml\n  certfleet serve --read-only backup.db",
 		Args:    none,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context(), readOnly) },
