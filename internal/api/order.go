@@ -36,7 +36,7 @@ type Order struct {
 type OrderQuery struct {
 	Paging
 	Labelled
-	State       string `query:"state" doc:"wanted, open, issued, failed, or live for those that may still issue."`
+	State       string `query:"state" doc:"wanted, open, issued, failed, or live (or pending) for those that may still issue."`
 	Certificate string `query:"certificate" doc:"The label or id of a certificate."`
 	Account     string `query:"account" doc:"The label or id of an account."`
 }

@@ -47,10 +47,10 @@ Each exchange with the CA is kept on its order for a while: see orders show.`,
 func (p *program) orderFlags(cmd *cobra.Command) (*client.OrderQuery, *int) {
 	var q client.OrderQuery
 	f := cmd.Flags()
-	f.StringVar(&q.State, "state", "", "only those in this `STATE`: wanted, open, issued, failed, or live")
+	f.StringVar(&q.State, "state", "", "only those in this `STATE`: wanted, open, issued, failed, or live (also pending)")
 	f.StringVar(&q.Certificate, "certificate", "", "only those of the certificate with this `LABEL`")
 	f.StringVar(&q.Account, "account", "", "only those of the account with this `LABEL`")
-	flagWords(cmd, "state", "wanted", "open", "issued", "failed", "live")
+	flagWords(cmd, "state", "wanted", "open", "issued", "failed", "live", "pending")
 	cmd.RegisterFlagCompletionFunc("certificate", p.certificateArg(0))
 	cmd.RegisterFlagCompletionFunc("account", p.offers(0, accountLabels))
 	filtered(cmd, &q.Label)

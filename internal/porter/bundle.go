@@ -38,6 +38,9 @@ func ParsePEMBundle(b []byte) ([]Pair, error) {
 		leaves = slices.DeleteFunc(slices.Clone(certs), func(c *x509.Certificate) bool { return !selfMade(c) })
 	}
 	if len(leaves) == 0 {
+		if len(certs) == 1 {
+			return nil, invalid("give the certificate of your names, with its chain and key", nil, "this is the certificate of a CA, for no name that can be served")
+		}
 		return nil, invalid("give the certificate of your names, not only its chain", nil, "the text holds %d CA certificates and no other", len(certs))
 	}
 	return pairs(leaves, certs, keys)
@@ -70,6 +73,9 @@ func pairs(leaves, certs []*x509.Certificate, keys []crypto.Signer) ([]Pair, err
 			}
 		}
 		out = append(out, p)
+	}
+	if len(keys) == 1 && len(used) == 0 {
+		return nil, invalid("give the key that the certificate was made with", nil, "the private key does not fit the certificate: their public keys differ")
 	}
 	if n := len(keys) - len(used); n > 0 {
 		return nil, invalid("give each key together with its certificate", nil, "%d of %d private keys fit none of the certificates", n, len(keys))

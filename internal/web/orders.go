@@ -22,7 +22,7 @@ func (s *server) orderRoutes() {
 
 func (s *server) listOrders(ctx context.Context, q *api.OrderQuery) (*page[api.Order], error) {
 	f := store.OrderFilter{Tenant: tenant(ctx), State: q.State, Limit: q.Limit}
-	if err := oneOf("state", q.State, "wanted", "open", "issued", "failed", "live"); err != nil {
+	if err := oneOf("state", q.State, "wanted", "open", "issued", "failed", "live", "pending"); err != nil {
 		return nil, err
 	}
 	var err error
