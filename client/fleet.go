@@ -24,6 +24,12 @@ func (c *Client) Apply(ctx context.Context, f Fleet, dry bool) (*Applied, error)
 	return do[Applied](ctx, c, "POST", "/v1/apply", ApplyQuery{DryRun: dry}, f)
 }
 
+// ApplyDeclared is Apply of a declaration that may give fields empty to clear
+// them; Apply leaves empty fields out, so that they stay as they are.
+func (c *Client) ApplyDeclared(ctx context.Context, declaration map[string]any, dry bool) (*Applied, error) {
+	return do[Applied](ctx, c, "POST", "/v1/apply", ApplyQuery{DryRun: dry}, declaration)
+}
+
 // Tokens lists all tokens, or those that carry all labels (key=value), without
 // their secrets.
 func (c *Client) Tokens(ctx context.Context, labels ...string) ([]Token, error) {

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"io"
+	"reflect"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,8 +20,9 @@ func (p *program) applyCommand() *cobra.Command {
 		Short: "Make the fleet as a file declares it",
 		Long: `Make authorities, accounts, policies, targets and certificates as a YAML or JSON
 file declares them, all of it or nothing. What the file does not name stays as it
-is; a certificate goes only when its state is given as removed. Applying the same
-again changes nothing.
+is, and so does a field that is left out; one that is given empty is cleared. A
+certificate goes only when its state is given as removed. Applying the same again
+changes nothing.
 
   policies:
     - label: default
@@ -60,17 +63,80 @@ func (p *program) apply(ctx context.Context, file string, dry bool) error {
 	if err := section.Decode(&f); err != nil {
 		return err
 	}
+	raw, err := asGiven(section)
+	if err != nil {
+		return err
+	}
 	c, err := p.client(ctx)
 	if err != nil {
 		return err
 	}
 	b := p.busy("applying %s", file)
-	got, err := c.Apply(ctx, f, dry)
+	got, err := c.ApplyDeclared(ctx, raw, dry)
 	b.end()
 	if err != nil {
 		return err
 	}
 	return p.answered(got, func() { p.sayApplied(got) })
+}
+
+// asGiven is a declaration with those fields that are written in it, and no
+// others: what is left out stays as it is, what is empty is cleared.
+func asGiven(section config.Section) (map[string]any, error) {
+	var in struct {
+		Authorities  []map[string]any `json:"authorities"`
+		Accounts     []map[string]any `json:"accounts"`
+		Policies     []map[string]any `json:"policies"`
+		Targets      []map[string]any `json:"targets"`
+		Certificates []map[string]any `json:"certificates"`
+	}
+	if err := section.Decode(&in); err != nil {
+		return nil, err
+	}
+	out := map[string]any{}
+	for _, l := range []struct {
+		name string
+		list []map[string]any
+		of   reflect.Type
+	}{
+		{"authorities", in.Authorities, reflect.TypeFor[client.Authority]()}, {"accounts", in.Accounts, reflect.TypeFor[client.FleetAccount]()},
+		{"policies", in.Policies, reflect.TypeFor[client.Policy]()}, {"targets", in.Targets, reflect.TypeFor[client.Target]()},
+		{"certificates", in.Certificates, reflect.TypeFor[client.FleetCertificate]()},
+	} {
+		for _, object := range l.list {
+			emptied(object, l.of)
+		}
+		if len(l.list) > 0 {
+			out[l.name] = l.list
+		}
+	}
+	return out, nil
+}
+
+// emptied puts the empty value of its type in the place of each null, so that it
+// clears the field.
+func emptied(object map[string]any, t reflect.Type) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Anonymous {
+			emptied(object, f.Type)
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if v, given := object[name]; given && v == nil {
+			object[name] = emptyOf(f.Type)
+		}
+	}
+}
+
+func emptyOf(t reflect.Type) any {
+	switch t.Kind() {
+	case reflect.Slice:
+		return []any{}
+	case reflect.Map:
+		return map[string]any{}
+	}
+	return reflect.Zero(t).Interface()
 }
 
 // input reads a file, or the standard input when its name is -.

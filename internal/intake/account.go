@@ -43,6 +43,11 @@ func ParseHMAC(s string) (certfleet.Secret, error) {
 // AccountRow checks an account that is wanted at an authority, and answers its
 // row without any secret in it.
 func (r Room) AccountRow(ctx context.Context, q store.Q, n api.NewAccount) (*certfleet.Account, error) {
+	return r.accountRow(ctx, q, n, false)
+}
+
+// accountRow is AccountRow; an account that is there keeps its binding.
+func (r Room) accountRow(ctx context.Context, q store.Q, n api.NewAccount, there bool) (*certfleet.Account, error) {
 	ca, err := q.AuthorityByLabel(ctx, r.tenant(), n.Authority)
 	if err != nil {
 		return nil, orMissing(err, "authority", n.Authority)
@@ -57,7 +62,7 @@ func (r Room) AccountRow(ctx context.Context, q store.Q, n api.NewAccount) (*cer
 	switch {
 	case (n.EABKeyID == "") != (n.EABHMACKey == ""):
 		return nil, invalid("give both the key id and the HMAC key", "an external account binding has two parts")
-	case ca.EAB && n.EABKeyID == "" && n.Key == "":
+	case !there && ca.EAB && n.EABKeyID == "" && n.Key == "":
 		return nil, invalid("get a key id and HMAC key from the CA and give both", fmt.Sprintf("authority %q requires external account binding", ca.Label))
 	}
 	return a, checkAccountURL(n.URL)

@@ -19,6 +19,7 @@ var errDry = errors.New("a dry run changes nothing")
 type fleet struct {
 	Room
 	api.Fleet
+	given    Given              // nil when every field counts
 	sealed   map[string][]byte  // HMAC keys by account label, sealed
 	contacts map[int64][]string // what CAs are to be told afterwards
 	out      *api.Applied
@@ -28,7 +29,13 @@ type fleet struct {
 // declaration does not name stays as it is. A dry run does the same and takes
 // it back, so it says exactly what would change.
 func (r Room) ApplyFleet(ctx context.Context, f api.Fleet, dry bool) (*api.Applied, error) {
-	in := &fleet{Room: r, Fleet: f}
+	return r.ApplyGiven(ctx, f, nil, dry)
+}
+
+// ApplyGiven is ApplyFleet where a field that was left out leaves an object that
+// exists as it is.
+func (r Room) ApplyGiven(ctx context.Context, f api.Fleet, given Given, dry bool) (*api.Applied, error) {
+	in := &fleet{Room: r, Fleet: f, given: given}
 	if err := in.seal(ctx, dry); err != nil {
 		return nil, err
 	}
@@ -102,8 +109,12 @@ func (f *fleet) note(kind, label string, ch *api.Change, err error) error {
 }
 
 func (f *fleet) writeAuthorities(ctx context.Context, tx *store.Tx) error {
-	for _, a := range f.Authorities {
-		_, ch, err := f.putAuthority(ctx, tx, a, Ensure)
+	for i, a := range f.Authorities {
+		var ch *api.Change
+		full, err := f.authority(ctx, tx, i)
+		if err == nil {
+			_, ch, err = f.putAuthority(ctx, tx, full, Ensure)
+		}
 		if err := f.note("authority", a.Label, ch, err); err != nil {
 			return err
 		}
@@ -112,8 +123,12 @@ func (f *fleet) writeAuthorities(ctx context.Context, tx *store.Tx) error {
 }
 
 func (f *fleet) writePolicies(ctx context.Context, tx *store.Tx) error {
-	for _, p := range f.Policies {
-		_, ch, err := f.putPolicy(ctx, tx, p, Ensure)
+	for i, p := range f.Policies {
+		var ch *api.Change
+		full, err := f.policy(ctx, tx, i)
+		if err == nil {
+			_, ch, err = f.putPolicy(ctx, tx, full, Ensure)
+		}
 		if err := f.note("policy", p.Label, ch, err); err != nil {
 			return err
 		}
@@ -122,8 +137,12 @@ func (f *fleet) writePolicies(ctx context.Context, tx *store.Tx) error {
 }
 
 func (f *fleet) writeTargets(ctx context.Context, tx *store.Tx) error {
-	for _, t := range f.Targets {
-		_, ch, err := f.putTarget(ctx, tx, t, Ensure)
+	for i, t := range f.Targets {
+		var ch *api.Change
+		full, err := f.target(ctx, tx, i)
+		if err == nil {
+			_, ch, err = f.putTarget(ctx, tx, full, Ensure)
+		}
 		if err := f.note("target", t.Label, ch, err); err != nil {
 			return err
 		}
@@ -132,8 +151,12 @@ func (f *fleet) writeTargets(ctx context.Context, tx *store.Tx) error {
 }
 
 func (f *fleet) writeAccounts(ctx context.Context, tx *store.Tx) error {
-	for _, a := range f.Accounts {
-		ch, err := f.writeAccount(ctx, tx, a)
+	for i, a := range f.Accounts {
+		var ch *api.Change
+		full, err := f.account(ctx, tx, i)
+		if err == nil {
+			ch, err = f.writeAccount(ctx, tx, full)
+		}
 		if err := f.note("account", cmp.Or(a.Label, a.Authority), ch, err); err != nil {
 			return err
 		}
@@ -144,20 +167,21 @@ func (f *fleet) writeAccounts(ctx context.Context, tx *store.Tx) error {
 // writeAccount makes an account that the next order registers, or brings contact
 // and agreement of the one that is there to what is declared.
 func (f *fleet) writeAccount(ctx context.Context, tx *store.Tx, n api.FleetAccount) (*api.Change, error) {
-	row, err := f.AccountRow(ctx, tx.Q, api.NewAccount{Label: n.Label, Authority: n.Authority, Contact: n.Contact, EABKeyID: n.EABKeyID, EABHMACKey: n.EABHMACKey, Labels: n.Labels})
+	is, err := tx.AccountByLabel(ctx, f.tenant(), cmp.Or(n.Label, n.Authority))
+	if err != nil && !gone(err) {
+		return nil, err
+	}
+	missing := gone(err)
+	row, err := f.accountRow(ctx, tx.Q, api.NewAccount{Label: n.Label, Authority: n.Authority, Contact: n.Contact, EABKeyID: n.EABKeyID, EABHMACKey: n.EABHMACKey, Labels: n.Labels}, !missing)
 	if err != nil {
 		return nil, err
 	}
-	is, err := tx.AccountByLabel(ctx, row.Tenant, row.Label)
-	if gone(err) {
+	if missing {
 		if n.Agree {
 			row.AgreedAt = tx.Now()
 		}
 		row.EABSealed = f.sealed[row.Label]
 		return created("account", row.Label), tx.AddAccount(ctx, row)
-	}
-	if err != nil {
-		return nil, err
 	}
 	if is.AuthorityID != row.AuthorityID {
 		return nil, conflict("choose another label for the account", "it is at another authority, which stays")
@@ -175,7 +199,7 @@ func (f *fleet) changeAccount(ctx context.Context, tx *store.Tx, is, row *certfl
 			is.Contact = row.Contact
 		}
 	}
-	if n.Labels != nil && wordsOf(is.Labels) != wordsOf(row.Labels) {
+	if (n.Labels != nil || f.given != nil) && wordsOf(is.Labels) != wordsOf(row.Labels) {
 		ch.Fields = append(ch.Fields, api.FieldChange{Field: "labels", From: wordsOf(is.Labels), To: wordsOf(row.Labels)})
 		is.Labels = row.Labels
 	}
@@ -204,8 +228,12 @@ func (f *fleet) tellContacts(ctx context.Context) error {
 }
 
 func (f *fleet) writeCertificates(ctx context.Context, tx *store.Tx) error {
-	for _, c := range f.Certificates {
-		ch, err := f.writeCertificate(ctx, tx, c)
+	for i, c := range f.Certificates {
+		var ch *api.Change
+		full, err := f.certificate(ctx, tx, i)
+		if err == nil {
+			ch, err = f.writeCertificate(ctx, tx, full)
+		}
 		label := c.Label
 		if label == "" && len(c.Names) > 0 {
 			label = c.Names[0]

@@ -8,24 +8,30 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
+	"github.com/certfleet/certfleet/internal/intake"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/probe"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
 func (s *server) fleetRoutes() {
-	on(s, "POST", "/v1/apply", route{certfleet.ScopeAdmin, "apply-fleet", "fleet", "Make the fleet as it is declared", "All of it or nothing; what is not named stays as it is. With dry_run it says what would change."}, s.apply)
+	on(s, "POST", "/v1/apply", route{certfleet.ScopeAdmin, "apply-fleet", "fleet", "Make the fleet as it is declared", "All of it or nothing; what is not named stays as it is, and so does a field that is left out of an object that exists: give it empty to clear it. With dry_run it says what would change."}, s.apply)
 	on(s, "GET", "/v1/search", route{certfleet.ScopeRead, "search", "fleet", "Search for names, serials, fingerprints and the like", ""}, s.search)
 	on(s, "POST", "/v1/probe", route{certfleet.ScopeDeliver, "probe", "fleet", "Look at what names serve now", "The server makes the handshakes, so it is for those who may deliver."}, s.probe)
 }
 
 type applyInput struct {
 	api.ApplyQuery
-	Body api.Fleet
+	RawBody []byte // says which fields were given
+	Body    api.Fleet
 }
 
 func (s *server) apply(ctx context.Context, in *applyInput) (*out[api.Applied], error) {
-	a, err := s.intake(ctx).ApplyFleet(ctx, in.Body, in.DryRun)
+	given, err := intake.GivenIn(in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.intake(ctx).ApplyGiven(ctx, in.Body, given, in.DryRun)
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,41 @@ func TestApplyIsIdempotentAndADryRunChangesNothing(t *testing.T) {
 	}
 }
 
+func TestApplyLeavesWhatIsLeftOutAndClearsWhatIsEmpty(t *testing.T) {
+	k := newKit(t)
+	k.ok("POST", "/v1/apply", `{
+		"authorities":[{"label":"ca","directory_url":"https://ca.test/dir","note":"ours","eab":true,"labels":{"x":"y"}}],
+		"accounts":[{"authority":"ca","contact":["tls@example.com"],"eab_key_id":"k","eab_hmac_key":"c2VjcmV0LWhtYWMta2V5LW9mLXRoZS1iaW5kaW5n","labels":{"x":"y"}}],
+		"policies":[{"label":"default","authorities":["ca"],"key_type":"p384","validity":"7d"}],
+		"targets":[{"label":"edge","type":"files","spec":{"dir":"/srv/tls"},"probe":["192.0.2.7:443"],"proof":"sample"}],
+		"certificates":[{"names":["a.example.com"],"targets":["edge"],"labels":{"x":"y"}}]}`)
+	for _, c := range []struct{ declared, want string }{
+		{`{"authorities":[{"label":"ca","directory_url":"https://ca.test/dir"}],"accounts":[{"authority":"ca"}],
+			"policies":[{"label":"default"}],"targets":[{"label":"edge","type":"files"}],"certificates":[{"names":["a.example.com"]}]}`, ``},
+		{`{"policies":[{"label":"default","validity":""}]}`, `policy default validity: 168h0m0s -> `},
+		{`{"authorities":[{"label":"ca","directory_url":"https://ca.test/dir","note":"","labels":{}}]}`, `authority ca labels: {"x":"y"} -> ; note: ours -> `},
+		{`{"authorities":[{"label":"ca","directory_url":"https://ca.test/other"}]}`, `authority ca directory_url: https://ca.test/dir -> https://ca.test/other`},
+		{`{"targets":[{"label":"edge","type":"files","probe":[]}]}`, `target edge probe: ["192.0.2.7:443"] -> `},
+		{`{"certificates":[{"names":["a.example.com"],"targets":[]}]}`, `certificate a.example.com targets: edge -> `},
+		{`{"certificates":[{"names":["a.example.com"],"labels":{"x":"z"}}]}`, `certificate a.example.com labels: x=y -> x=z`},
+		{`{"accounts":[{"authority":"ca","eab_key_id":"k","eab_hmac_key":"c2VjcmV0LWhtYWMta2V5LW9mLXRoZS1iaW5kaW5n","labels":{},"contact":[]}]}`, `account ca contact: mailto:tls@example.com -> ; labels: x=y -> `},
+	} {
+		var got api.Applied
+		k.ok("POST", "/v1/apply?dry_run=true", c.declared).into(t, &got)
+		var said []string
+		for _, ch := range got.Changes {
+			var fields []string
+			for _, f := range ch.Fields {
+				fields = append(fields, f.Field+": "+f.From+" -> "+f.To)
+			}
+			said = append(said, ch.Kind+" "+ch.Label+" "+strings.Join(fields, "; "))
+		}
+		if s := strings.Join(said, " | "); s != c.want {
+			t.Errorf("%s\n\twould change %s\n\twant %s", c.declared, s, c.want)
+		}
+	}
+}
+
 func TestApplyTellsWhatDiffers(t *testing.T) {
 	k := newKit(t)
 	k.ok("POST", "/v1/apply", declared)
