@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -109,7 +110,19 @@ func (a *Agent) apply(ctx context.Context, only []string) (Report, error) {
 			return r, fmt.Errorf("list staging: %w", err)
 		}
 	}
-	var ready []proposal
+	for part := range slices.Chunk(names, together) {
+		a.golive(ctx, a.ready(part, &r), &r)
+		a.note(part, r)
+	}
+	return r, nil
+}
+
+// together is how many lineages go live at a time: they share one barrier, and
+// their keys are in memory.
+const together = 1000
+
+// ready are the lineages that may go live now.
+func (a *Agent) ready(names []string, r *Report) (ready []proposal) {
 	for _, name := range names {
 		if a.staging.held(name) {
 			continue
@@ -126,9 +139,7 @@ func (a *Agent) apply(ctx context.Context, only []string) (Report, error) {
 			ready = append(ready, p)
 		}
 	}
-	a.golive(ctx, ready, &r)
-	a.note(names, r)
-	return r, nil
+	return ready
 }
 
 // note keeps the problems for whoever asks, and says each once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 
@@ -18,7 +19,7 @@ type session struct {
 
 	mu      sync.Mutex         // guards what follows
 	open    map[string]*upload // by lineage/file
-	touched []string           // lineages
+	touched map[string]bool    // lineages
 }
 
 // session serves one channel: the sftp subsystem, once, and nothing else.
@@ -43,7 +44,7 @@ func (s *server) session(ctx context.Context, c ssh.NewChannel) {
 }
 
 func (s *server) sftp(ctx context.Context, ch ssh.Channel) {
-	x := &session{a: s.a, open: map[string]*upload{}}
+	x := &session{a: s.a, open: map[string]*upload{}, touched: map[string]bool{}}
 	rs := sftp.NewRequestServer(ch, sftp.Handlers{FileGet: x, FilePut: x, FileCmd: x, FileList: x}, sftp.WithStartDirectory(s.a.c.Staging))
 	defer rs.Close() // by which a pusher knows that all is worked through
 	err := rs.Serve()
@@ -58,8 +59,8 @@ func (s *server) sftp(ctx context.Context, ch ssh.Channel) {
 
 // touch keeps a lineage from going live until the session ends.
 func (x *session) touch(name string) {
-	if !slices.Contains(x.touched, name) {
-		x.touched = append(x.touched, name)
+	if !x.touched[name] {
+		x.touched[name] = true
 		x.a.staging.hold(name)
 	}
 }
@@ -68,13 +69,13 @@ func (x *session) touch(name string) {
 func (x *session) end(ctx context.Context) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, name := range x.touched {
+	for name := range x.touched {
 		x.a.staging.release(name)
 	}
 	if len(x.touched) == 0 {
 		return false
 	}
-	r, err := x.a.apply(ctx, x.touched)
+	r, err := x.a.apply(ctx, slices.Sorted(maps.Keys(x.touched)))
 	if err != nil {
 		x.a.log.Error("staging could not be looked through", "error", err)
 	}

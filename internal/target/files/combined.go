@@ -70,6 +70,17 @@ func (f *combined) record(name string) (record, error) {
 
 func (f *combined) recordFile(name string) string { return path.Join(f.work, name+".json") }
 
+// prepare leaves all to the end: a file that is replaced has to last before it is
+// live, each for itself.
+func (f *combined) prepare(c content, before *held) (func() error, error) {
+	return func() error {
+		was := f.lazy.on
+		f.lazy.on = false
+		defer func() { f.lazy.on = was }()
+		return f.put(c, before)
+	}, nil
+}
+
 func (f *combined) put(c content, before *held) error {
 	if err := f.folder(f.live); err != nil {
 		return err

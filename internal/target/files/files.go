@@ -1,15 +1,11 @@
 package files
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"github.com/certfleet/certfleet"
@@ -31,9 +27,11 @@ type layout interface {
 	wanted(c content) map[string][]byte // the files of a certificate
 	lineage(name string) string         // its path below the root
 	read(name string) (*held, error)    // what is there; nil when nothing is
-	put(c content, before *held) error  // puts it there at once, or not at all
-	tend(c content, h *held) error      // owners, modes and links of what is there
-	drop(label, name string) error      // forgets it
+	// prepare makes it beside what is live, and answers what brings it live at
+	// once, or not at all. What is prepared lasts only after a barrier.
+	prepare(c content, before *held) (golive func() error, err error)
+	tend(c content, h *held) error // owners, modes and links of what is there
+	drop(label, name string) error // forgets it
 }
 
 // New checks the configuration; it touches no file.
@@ -63,66 +61,6 @@ type room struct {
 func (r *room) close() {
 	r.lock.Close()
 	r.disk.root.Close()
-}
-
-// Deliver writes each bundle that is not there yet and runs the command if
-// something changed. A bundle that cannot be written leaves the pair that is
-// there as it is.
-func (t *Target) Deliver(ctx context.Context, bundles []certfleet.Bundle, _ []certfleet.Receipt) ([]certfleet.Receipt, error) {
-	r, err := t.open(ctx)
-	if err != nil {
-		return nil, explain(err)
-	}
-	defer r.close()
-	receipts := make([]certfleet.Receipt, len(bundles))
-	var changed []change
-	for i, b := range bundles {
-		receipts[i] = certfleet.Receipt{Certificate: b.Certificate, Version: b.Version, Fingerprint: b.Fingerprint}
-		c, err := t.deliver(ctx, r, b)
-		if err != nil {
-			receipts[i].Err = explain(err)
-			continue
-		}
-		receipts[i].Applied, receipts[i].Fingerprint = true, c.fingerprint
-		if r.pending(c.name) {
-			changed = append(changed, change{content: c, bundle: b, lineage: filepath.Join(r.base, r.lineage(c.name)), receipt: &receipts[i]})
-		}
-	}
-	t.update(ctx, r, changed)
-	return receipts, nil
-}
-
-func (t *Target) deliver(ctx context.Context, r *room, b certfleet.Bundle) (content, error) {
-	if err := ctx.Err(); err != nil {
-		return content{}, err
-	}
-	c, err := check(b)
-	if err != nil {
-		return c, err
-	}
-	h, err := r.read(c.name)
-	if err != nil {
-		return c, err
-	}
-	switch {
-	case h != nil && h.problem == nil && maps.EqualFunc(h.files, r.wanted(c), bytes.Equal):
-		if b.Again {
-			if err := t.mark(r, c.label, c.name); err != nil {
-				return c, err
-			}
-		}
-		return c, r.tend(c, h)
-	case h.outdates(c) && !b.Rollback:
-		return c, &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("version %d of %q is there, which is newer than %d", h.version, c.label, c.version), Advice: "deliver the newer version"}
-	}
-	if err := t.mark(r, c.label, c.name); err != nil {
-		return c, err
-	}
-	if err := r.put(c, h); err != nil {
-		return c, err
-	}
-	t.log.Info("certificate written", "certificate", c.label, "version", c.version)
-	return c, nil
 }
 
 // Holds answers the fingerprint of the pair that is on disk, empty when there

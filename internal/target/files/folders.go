@@ -84,12 +84,16 @@ func readFile(root *os.Root, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, 1<<20))
 }
 
-// put makes the generation whole before the link leads to it.
-func (f *folders) put(c content, _ *held) error {
+// prepare makes the generation whole; golive lets the link lead to it.
+func (f *folders) prepare(c content, _ *held) (func() error, error) {
 	generation, err := f.generation(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return func() error { return f.golive(c, generation) }, nil
+}
+
+func (f *folders) golive(c content, generation string) error {
 	if err := f.folder(f.live); err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func (t *Target) layout() (layout, *disk, string, error) {
 	if err != nil {
 		return nil, nil, "", err
 	}
-	d := &disk{root: root, uid: t.uid, gid: t.gid, dirs: t.dirs, hook: t.hook, work: ".certfleet"}
+	d := &disk{root: root, uid: t.uid, gid: t.gid, dirs: t.dirs, hook: t.hook, work: ".certfleet", lazy: &lazy{}}
 	switch t.Layout {
 	case HAProxy:
 		d.work += "-" + live

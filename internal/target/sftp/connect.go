@@ -22,6 +22,7 @@ import (
 type connection struct {
 	ssh  *ssh.Client
 	peer Peer
+	own  bool // it introduced itself as our agent
 	beat time.Duration
 	stop func() bool
 }
@@ -48,6 +49,7 @@ func (t *Target) connect(ctx context.Context) (*connection, error) {
 		return nil, t.explain("log in", err)
 	}
 	c := &connection{ssh: ssh.NewClient(conn, channels, requests), peer: t.c.Peer, beat: time.Duration(t.c.Timeout) / 3, stop: stop}
+	c.own = c.peer != OpenSSH && c.peer != Certdeploy && peerOf(string(conn.ServerVersion())) == Agent
 	if c.peer == Auto {
 		c.peer = peerOf(string(conn.ServerVersion()))
 	}

@@ -98,11 +98,9 @@ func (t *Target) pushAll(ctx context.Context, loads map[int]load, receipts []cer
 	if err != nil {
 		return c.peer, err
 	}
-	for i := range receipts {
-		if l, ok := loads[i]; ok {
-			receipts[i].Err = t.explain("write "+l.name, t.put(s, c.peer, l))
-		}
-	}
+	each(loads, c.lanes(), func(i int, l load) {
+		receipts[i].Err = t.explain("write "+l.name, t.put(s, c, l))
+	})
 	s.end(c)
 	if c.peer != Agent || ctx.Err() != nil {
 		return c.peer, ctx.Err()
@@ -110,10 +108,10 @@ func (t *Target) pushAll(ctx context.Context, loads map[int]load, receipts []cer
 	return c.peer, t.confirm(c, loads, receipts)
 }
 
-func (t *Target) put(s *session, peer Peer, l load) error {
-	switch peer {
+func (t *Target) put(s *session, c *connection, l load) error {
+	switch c.peer {
 	case Agent:
-		return t.putForAgent(s, l)
+		return t.putForAgent(s, c, l)
 	case Certdeploy:
 		return t.putInPlace(s, l)
 	}
@@ -121,7 +119,7 @@ func (t *Target) put(s *session, peer Peer, l load) error {
 }
 
 // putForAgent writes the files and then the manifest that makes them count.
-func (t *Target) putForAgent(s *session, l load) error {
+func (t *Target) putForAgent(s *session, c *connection, l load) error {
 	paper := lineage.Paper{Certificate: l.bundle.Certificate, Version: l.bundle.Version, Names: l.bundle.Names, Files: map[string]string{},
 		Rollback: l.bundle.Rollback, Again: l.bundle.Again}
 	for _, f := range l.files {
@@ -132,6 +130,9 @@ func (t *Target) putForAgent(s *session, l load) error {
 		return err
 	}
 	l.files = append(l.files[:len(l.files):len(l.files)], file{lineage.Manifest, text})
+	if c.own {
+		return t.putBlind(s, l)
+	}
 	return t.putInPlace(s, l)
 }
 
@@ -157,9 +158,9 @@ func (t *Target) confirm(c *connection, loads map[int]load, receipts []certfleet
 		return err
 	}
 	defer s.end(c)
-	for i, l := range loads {
+	each(loads, c.lanes(), func(i int, l load) {
 		if receipts[i].Err != nil {
-			continue
+			return
 		}
 		state, err := t.status(s, l.name)
 		switch {
@@ -170,7 +171,7 @@ func (t *Target) confirm(c *connection, loads map[int]load, receipts []certfleet
 		case state.Problem != "":
 			receipts[i].Err = &certfleet.Error{Kind: certfleet.Conflict, Msg: "the agent says: " + short(state.Problem), Advice: cmp.Or(short(state.Advice), "correct what the agent complains of")}
 		}
-	}
+	})
 	return nil
 }
 
