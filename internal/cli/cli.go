@@ -179,5 +179,5 @@ func (p *program) fleet() []*cobra.Command {
 }
 
 func (p *program) care() []*cobra.Command {
-	return in(groupCare, p.backupCommand(), p.restoreCommand(), p.rekeyCommand(), p.sweepCommand(), p.simulateCommand(), p.cronCommand(), p.acmednsCommand(), p.certdeployServerCommand())
+	return in(groupCare, p.backupCommand(), p.restoreCommand(), p.rekeyCommand(), p.sweepCommand(), p.planCommand(), p.simulateCommand(), p.cronCommand(), p.acmednsCommand(), p.certdeployServerCommand())
 }
