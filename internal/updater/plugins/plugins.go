@@ -2,6 +2,7 @@
 package plugins
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -29,9 +30,11 @@ type When struct {
 	Retries int `json:"retries,omitempty"`
 	// Pause before the first retry, doubled with each; zero means 1s.
 	Pause certfleet.Duration `json:"pause,omitempty"`
+	// Limit bounds an attempt whatever the updater's own timeout is; zero means 10m.
+	Limit certfleet.Duration `json:"limit,omitempty"`
 }
 
-// itemTime bounds an attempt beyond the updater's own timeout.
+// itemTime bounds an attempt when its Limit does not.
 const itemTime = 10 * time.Minute
 
 type maker func(config.Section, dial.Deps) (certfleet.Updater, When, error)
@@ -122,7 +125,7 @@ func Items(sections config.Sections, d dial.Deps) ([]updater.Item, error) {
 		if err != nil {
 			return nil, s.Problem(err)
 		}
-		list = append(list, updater.Item{Name: s.Label, Updater: u, For: when.For, Always: when.Always, Retries: when.Retries, Pause: time.Duration(when.Pause), Timeout: itemTime})
+		list = append(list, updater.Item{Name: s.Label, Updater: u, For: when.For, Always: when.Always, Retries: when.Retries, Pause: time.Duration(when.Pause), Timeout: cmp.Or(time.Duration(when.Limit), itemTime)})
 	}
 	return list, nil
 }

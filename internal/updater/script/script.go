@@ -3,6 +3,9 @@ package script
 
 import (
 	"context"
+	"maps"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +24,9 @@ type Config struct {
 	Command []string `json:"command"`
 	// Each runs the command once for each certificate, instead of once for all.
 	Each bool `json:"each,omitempty"`
+	// Inherit names variables that the program gets of our environment, beside the
+	// few harmless ones; * means all.
+	Inherit []string `json:"inherit,omitempty"`
 	// Timeout ends the program and everything it started; zero means 60s.
 	Timeout certfleet.Duration `json:"timeout,omitempty"`
 }
@@ -59,7 +65,20 @@ func (u *Updater) Tell(ctx context.Context, changed []certfleet.Bundle) (string,
 }
 
 func (u *Updater) run(ctx context.Context, changed []certfleet.Bundle) (string, error) {
-	p := dial.Program{Argv: u.c.Command, Env: updater.Environ(changed), Timeout: time.Duration(u.c.Timeout)}
+	p := dial.Program{Argv: u.c.Command, Env: u.environ(changed), Timeout: time.Duration(u.c.Timeout)}
 	out, err := p.Run(ctx)
 	return updater.Tail(out), err
+}
+
+// environ is what changed and what is inherited; the former counts.
+func (u *Updater) environ(changed []certfleet.Bundle) map[string]string {
+	env := map[string]string{}
+	for _, kv := range os.Environ() {
+		name, value, _ := strings.Cut(kv, "=")
+		if slices.Contains(u.c.Inherit, name) || slices.Contains(u.c.Inherit, "*") {
+			env[name] = value
+		}
+	}
+	maps.Copy(env, updater.Environ(changed))
+	return env
 }

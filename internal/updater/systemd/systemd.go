@@ -63,13 +63,21 @@ func (u *Updater) Tell(ctx context.Context, _ []certfleet.Bundle) (string, error
 	}
 	state, err := u.systemctl(ctx, "is-active", u.c.Unit)
 	// systemctl exits with 3 for what is not active and with 4 for what is not there.
-	if word := strings.TrimSpace(string(state)); word != "" && word != "active" {
+	if word := strings.TrimSpace(string(state)); word == "inactive" && u.oneshot(ctx) {
+		return word, nil // it did its work and ended
+	} else if word != "" && word != "active" {
 		return word, u.explain("is-active", fmt.Errorf("its state is %q", updater.Tail(state)))
 	}
 	if err != nil {
 		return "", u.explain("is-active", err)
 	}
 	return updater.Tail(state), nil
+}
+
+// oneshot reports whether the unit is one that ends when its work is done.
+func (u *Updater) oneshot(ctx context.Context) bool {
+	kind, err := u.systemctl(ctx, "show", u.c.Unit, "--property=Type", "--value")
+	return err == nil && strings.TrimSpace(string(kind)) == "oneshot"
 }
 
 func (u *Updater) systemctl(ctx context.Context, args ...string) ([]byte, error) {

@@ -24,7 +24,8 @@ echo "$3 $4" >> "$dir/calls"
 }
 state=$(cat "$dir/$4")
 case "$3" in
-is-active) case "$state" in active) echo active; exit 0;; *) echo failed; exit 3;; esac ;;
+show) cat "$dir/$4" ;;
+is-active) case "$state" in active) echo active; exit 0;; oneshot|simple) echo inactive; exit 3;; *) echo failed; exit 3;; esac ;;
 reload|restart|reload-or-restart|try-restart) case "$state" in
 	refuses) echo "Job for $4 failed because the control process exited with error code." >&2; exit 1 ;;
 	hangs) sleep 60 ;;
@@ -96,5 +97,20 @@ func TestUnitAndActionAreChecked(t *testing.T) {
 	}
 	if _, err := New(Config{Unit: "x.service", Action: "stop"}, dial.Deps{}); certfleet.AdviceOf(err) == "" {
 		t.Errorf("action stop: %v", err)
+	}
+}
+
+func TestOneshotUnitMayEndWithItsWork(t *testing.T) {
+	program, _ := newStandIn(t, "oneshot")
+	for unit, want := range map[string]bool{"web.service": true, "job.service": false} {
+		os.WriteFile(filepath.Join(filepath.Dir(program), "job.service"), []byte("simple"), 0o600)
+		u, err := New(Config{Unit: unit, Action: "restart", Systemctl: program}, dial.Deps{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := u.Tell(t.Context(), nil)
+		if (err == nil) != want || said != "inactive" {
+			t.Errorf("%s: %q, %v", unit, said, err)
+		}
 	}
 }
