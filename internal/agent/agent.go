@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
-	"github.com/certfleet/certfleet/internal/dial"
-	"github.com/certfleet/certfleet/internal/target/files"
 	"github.com/certfleet/certfleet/internal/updater"
 )
 
@@ -20,9 +18,13 @@ type Agent struct {
 	c       Config
 	log     *slog.Logger
 	staging *staging
-	live    *files.Target
+	live    liveFolder
 	items   []updater.Item
 	linger  time.Duration // of a connection without a channel
+
+	// Told hears what came of each run of the updaters in Run; an error ends it. It
+	// is set before Run, or nil.
+	Told func([]updater.Result) error
 
 	mu       sync.Mutex       // guards what follows, and everything between staging and live
 	due      map[string]*due  // services are to be told of these, by label
@@ -42,7 +44,7 @@ func New(c Config, log *slog.Logger) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	live, err := files.New(c.live(), dial.Deps{Log: log})
+	live, err := newLive(c, log)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +52,7 @@ func New(c Config, log *slog.Logger) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.all = c.Layout == Verbatim
 	a := &Agent{c: c, log: log, staging: s, live: live, items: list, linger: linger, due: map[string]*due{}, problems: map[string]error{}}
 	if err := a.recall(); err != nil {
 		s.close()
@@ -160,20 +163,19 @@ func (a *Agent) note(names []string, r Report) {
 // golive hands the proposals to the live folder. The marks for the updaters are
 // written first.
 func (a *Agent) golive(ctx context.Context, ready []proposal, r *Report) {
-	var bundles []certfleet.Bundle
 	var going []proposal
 	for _, p := range ready {
 		switch err := a.prepare(ctx, p, r); {
 		case err != nil:
 			r.Problems[p.name] = err
 		case !p.remove && !p.same:
-			bundles, going = append(bundles, p.bundle), append(going, p)
+			going = append(going, p)
 		}
 	}
-	if len(bundles) == 0 {
+	if len(going) == 0 {
 		return
 	}
-	receipts, err := a.live.Deliver(ctx, bundles, nil)
+	receipts, err := a.live.put(ctx, going)
 	for i, p := range going {
 		failed := err
 		if failed == nil {

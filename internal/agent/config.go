@@ -25,7 +25,8 @@ type Config struct {
 	// /etc/certfleet/certificates. Services read DIR/live/NAME/fullchain.pem and
 	// privkey.pem there, with layout certbot.
 	Dir string `json:"dir,omitempty"`
-	// Layout of Dir: certbot, haproxy or peter_sslers; empty means certbot.
+	// Layout of Dir: certbot, haproxy, peter_sslers or certdeploy; empty means
+	// certbot. With certdeploy DIR/NAME holds what was pushed, byte for byte.
 	Layout files.Layout `json:"layout,omitempty"`
 	// Owner and Group of what is live, names or numbers; empty means whoever runs
 	// the agent.
@@ -141,7 +142,7 @@ func (c Config) check() error {
 		}
 	}
 	switch {
-	case within(c.Dir, c.Staging) || within(c.Staging, c.Dir):
+	case within(c.Dir, c.Staging) || within(c.Staging, c.Dir) && c.Layout != Verbatim:
 		return invalid("choose two folders, neither of them within the other", "staging %q and dir %q overlap", c.Staging, c.Dir)
 	case c.UpdateDelay < 0 || c.MaxWait < c.UpdateDelay:
 		return invalid("let max_wait be at least update_delay", "max_wait is shorter than update_delay")

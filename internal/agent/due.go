@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/pki"
@@ -139,6 +140,12 @@ func (a *Agent) recallOne(name, label string) error {
 // liveBundle is what is live under a label; without a fingerprint when nothing is.
 func (a *Agent) liveBundle(label string) certfleet.Bundle {
 	b := certfleet.Bundle{Certificate: label, Path: a.path(label)}
+	if v, ok := a.live.(*verbatim); ok {
+		name, _ := certfleet.LineageName(label) // by which it was found
+		b, _ = alone(label, v.read(name), time.Now())
+		b.Path = a.path(label)
+		return b
+	}
 	b.ChainPEM, b.KeyPEM = a.read(label)
 	certs, _, err := pki.ParsePair(b.ChainPEM, b.KeyPEM)
 	if err != nil {
@@ -154,8 +161,10 @@ func (a *Agent) update(ctx context.Context) []updater.Result {
 	if len(bundles) == 0 {
 		return nil
 	}
+	a.log.Info("updating services", "certificates", len(bundles))
 	results := updater.Run(ctx, list, bundles, updater.Options{FailFast: a.c.FailFast, Log: a.log})
 	a.settle(results, bundles)
+	a.log.Info("services were told", "certificates", len(bundles))
 	return results
 }
 

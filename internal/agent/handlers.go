@@ -50,7 +50,7 @@ func (a *Agent) where(p string) (place, error) {
 // Filewrite begins an upload.
 func (x *session) Filewrite(r *sftp.Request) (io.WriterAt, error) {
 	p, err := x.a.where(r.Filepath)
-	if err != nil || !lineage.Known(p.file) || r.Pflags().Append {
+	if err != nil || !x.a.takes(p.file) || r.Pflags().Append {
 		return nil, sftp.ErrSSHFxPermissionDenied
 	}
 	x.mu.Lock()
@@ -63,6 +63,11 @@ func (x *session) Filewrite(r *sftp.Request) (io.WriterAt, error) {
 	u := &upload{session: x, place: p}
 	x.open[key] = u
 	return u, nil
+}
+
+// takes reports whether a lineage may hold a file of this name.
+func (a *Agent) takes(file string) bool {
+	return lineage.Known(file) || a.staging.all && isPEM(file)
 }
 
 // upload collects a file in memory and puts it into staging whole when the client

@@ -14,8 +14,6 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/config"
-	"github.com/certfleet/certfleet/internal/dial"
-	"github.com/certfleet/certfleet/internal/target/files"
 )
 
 const usage = `certfleet-agent brings certificates that are pushed to this machine to the services on it.
@@ -94,7 +92,7 @@ func checkFile(path string) error {
 	if _, err := items(c.Updaters, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	_, err = files.New(c.live(), dial.Deps{})
+	_, err = newLive(c, slog.New(slog.DiscardHandler))
 	return err
 }
 

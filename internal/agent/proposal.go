@@ -40,6 +40,9 @@ func (a *Agent) propose(name string, now time.Time) (proposal, error) {
 	case paper != nil && !paper.Complete(p.files):
 		return proposal{}, nil
 	}
+	if v, ok := a.live.(*verbatim); ok {
+		return a.proposeVerbatim(p, v, paper, now)
+	}
 	chain, key := a.read(label)
 	p.bundle, err = lineage.Join(label, p.files, key, paper, now)
 	if certfleet.KindOf(err) == certfleet.NotFound {
@@ -58,6 +61,8 @@ func (a *Agent) path(label string) string {
 		return ""
 	case a.c.Layout == files.HAProxy:
 		return filepath.Join(a.c.Dir, name+".pem")
+	case a.c.Layout == Verbatim:
+		return filepath.Join(a.c.Dir, name)
 	case a.c.Layout == files.PeterSSLers:
 		return filepath.Join(a.c.Dir, "global", name, "primary")
 	}

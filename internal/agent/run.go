@@ -3,9 +3,12 @@ package agent
 import (
 	"context"
 	"net"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/certfleet/certfleet/internal/updater"
 )
 
 // How often the daemon looks at all of staging (what waited for the clock, or for
@@ -61,7 +64,11 @@ func (a *Agent) keep(ctx context.Context, changed chan struct{}) error {
 		case <-changed:
 			w.more(time.Now())
 		case <-w.after(time.Now()):
-			w.done(time.Now(), a.allTold(ctx))
+			ok, err := a.allTold(ctx)
+			if err != nil {
+				return err
+			}
+			w.done(time.Now(), ok)
 		}
 	}
 }
@@ -76,13 +83,13 @@ func (a *Agent) rescan(ctx context.Context, changed chan struct{}) {
 	}
 }
 
-func (a *Agent) allTold(ctx context.Context) bool {
-	for _, r := range a.update(ctx) {
-		if r.Err != nil {
-			return false
-		}
+func (a *Agent) allTold(ctx context.Context) (ok bool, err error) {
+	results := a.update(ctx)
+	ok = !slices.ContainsFunc(results, func(r updater.Result) bool { return r.Err != nil })
+	if a.Told != nil && ctx.Err() == nil {
+		err = a.Told(results)
 	}
-	return true
+	return ok, err
 }
 
 func nudge(c chan struct{}) {

@@ -27,6 +27,7 @@ type staging struct {
 	root *os.Root
 	lock *os.File
 	max  int64 // bytes of one file
+	all  bool  // any *.pem belongs to a lineage
 
 	mu   sync.Mutex     // guards busy
 	busy map[string]int // lineages that an open session writes to
@@ -125,7 +126,11 @@ func (s *staging) read(name string) (map[string][]byte, error) {
 	}
 	defer dir.Close()
 	files := map[string][]byte{}
-	for _, f := range []string{lineage.Cert, lineage.Chain, lineage.FullChain, lineage.PrivKey, lineage.Manifest} {
+	names := []string{lineage.Cert, lineage.Chain, lineage.FullChain, lineage.PrivKey, lineage.Manifest}
+	if s.all {
+		names = append(pemsIn(dir), lineage.Manifest)
+	}
+	for _, f := range names {
 		b, err := readRegular(dir, f, s.max)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
