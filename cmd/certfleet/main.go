@@ -14,6 +14,7 @@ import (
 // programs are older systems' own programs, which this binary is when it is
 // called by their names.
 var programs = map[string]func(args []string, out, complaints io.Writer) int{
+	"certdeploy-client": certdeploy.ClientMain,
 	"certdeploy-server": certdeploy.ServerMain,
 	"certdeploy-hook":   certdeploy.ServerMain, // as its manual links it into certbot's hooks
 }

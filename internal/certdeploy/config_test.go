@@ -168,3 +168,26 @@ func FuzzYAML(f *testing.F) {
 		c.settings().read(n, "config")
 	})
 }
+
+func TestHostKeysOfAllTypesAreTaken(t *testing.T) {
+	for name, key := range map[string]string{
+		"ed25519 with a comment": "ssh-ed25519 PUB root@edge",
+		"bare":                   "PUB",
+		"ecdsa":                  "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg=",
+	} {
+		c, err := loadServer(serverFile(t, "privkey_filename: KEY\nqueue_dir: DIR\nclient_configs:\n  - {address: a, domains: [x], pubkey: '"+key+"'}\n"))
+		if err == nil {
+			err = c.clients[0].connect(&c, nil)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c, err := loadServer(serverFile(t, "privkey_filename: KEY\nqueue_dir: DIR\nclient_configs:\n  - {address: a, domains: [x], pubkey: 'ssh-ed25519 nonsense'}\n"))
+	if err == nil {
+		err = c.clients[0].connect(&c, nil)
+	}
+	if err == nil || !strings.Contains(err.Error(), "Invalid value \"ssh-ed25519 nonsense\" for `pubkey`.") {
+		t.Errorf("got %v", err)
+	}
+}

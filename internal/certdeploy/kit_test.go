@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("CERTFLEET_TEST_CERTDEPLOY") {
 	case "server":
 		os.Exit(ServerMain(os.Args[1:], os.Stdout, os.Stderr))
+	case "client":
+		os.Exit(ClientMain(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }

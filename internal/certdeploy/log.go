@@ -73,7 +73,7 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 	}
 	var b bytes.Buffer
 	for _, words := range before {
-		fmt.Fprintf(&b, "%s:%s: %s\n", levelName(r.Level), l.name, words)
+		fmt.Fprintf(&b, "%s:%s: %s\n", levelName(r.Level), l.name, oneLine(words))
 	}
 	if msg != "" {
 		fmt.Fprintf(&b, "%s:%s: %s", levelName(r.Level), l.name, oneLine(msg))

@@ -112,6 +112,9 @@ func (p *peer) connect(c *serverConfig, log *slog.Logger) error {
 		log.Debug("connected", "client", p.String(), "error", err)
 		return conn, err
 	}})
+	if err != nil && strings.Contains(err.Error(), "host key") {
+		return invalid(certfleet.AdviceOf(err), "Invalid value \"%s\" for `pubkey`.", strings.TrimSpace(p.hostKey))
+	}
 	if err != nil {
 		return fmt.Errorf("client %s: %w", p, err)
 	}

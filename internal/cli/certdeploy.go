@@ -22,6 +22,21 @@ manager. The binary is this program too when it is called certdeploy-server.`,
 	return p.foreign(cmd, certdeploy.ServerFlags(), certdeploy.ServerMain)
 }
 
+// certdeployClientCommand is certdeploy's client; the binary is the same program
+// when it is called certdeploy-client.
+func (p *program) certdeployClientCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "certdeploy-client [OPTIONS]",
+		Short: "Be certdeploy's client: take certificates in, tell services",
+		Long: `Bring certificates that certdeploy's server pushed to where services read them,
+and tell the services, as certdeploy's client does: once, or as a daemon with an
+SFTP server of its own. The binary is this program too when it is called
+certdeploy-client.`,
+		Example: "  certfleet certdeploy-client\n  certfleet certdeploy-client --daemon --log-level INFO",
+	}
+	return p.foreign(cmd, certdeploy.ClientFlags(), certdeploy.ClientMain)
+}
+
 // foreign makes a command of a program that reads its options itself.
 func (p *program) foreign(cmd *cobra.Command, flags []certdeploy.Flag, main func([]string, io.Writer, io.Writer) int) *cobra.Command {
 	cmd.Args, cmd.DisableFlagParsing = cobra.ArbitraryArgs, true

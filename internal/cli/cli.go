@@ -104,6 +104,7 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(p.looking()...)
 	root.AddCommand(p.fleet()...)
 	root.AddCommand(p.care()...)
+	root.AddCommand(in(groupCare, p.certdeployServerCommand(), p.certdeployClientCommand())...)
 	root.AddCommand(p.versionCommand(), p.completionCommand(root), p.manCommand(root))
 	root.SetHelpFunc(p.help)
 	root.SetUsageFunc(p.usage)
@@ -179,5 +180,5 @@ func (p *program) fleet() []*cobra.Command {
 }
 
 func (p *program) care() []*cobra.Command {
-	return in(groupCare, p.backupCommand(), p.restoreCommand(), p.rekeyCommand(), p.sweepCommand(), p.planCommand(), p.simulateCommand(), p.cronCommand(), p.acmednsCommand(), p.certdeployServerCommand())
+	return in(groupCare, p.backupCommand(), p.restoreCommand(), p.rekeyCommand(), p.sweepCommand(), p.planCommand(), p.simulateCommand(), p.cronCommand(), p.acmednsCommand())
 }
