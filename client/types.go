@@ -144,6 +144,8 @@ type (
 	Jobs = api.Jobs
 	// RunningJob is one thing that is worked on now.
 	RunningJob = api.RunningJob
+	// LaneJobs is what waits in a lane.
+	LaneJobs = api.LaneJobs
 	// DueJobs is how much of one kind of work is due now.
 	DueJobs = api.DueJobs
 	// Sweep asks for one round of one kind of work.

@@ -6,7 +6,9 @@ import "time"
 type Jobs struct {
 	Running []RunningJob  `json:"running" doc:"By the node that answers." nullable:"false"`
 	Due     []DueJobs     `json:"due" doc:"By kind of work." nullable:"false"`
+	Lanes   []LaneJobs    `json:"lanes" doc:"Certificates that wait for their order, by lane, most urgent first." nullable:"false"`
 	Failing []Certificate `json:"failing" doc:"Certificates whose last order failed, the first hundred." nullable:"false"`
+	Failed  []Delivery    `json:"failed_deliveries" doc:"Deliveries that went wrong last, the newest hundred." nullable:"false"`
 	NextAt  time.Time     `json:"next_at,omitzero" doc:"The earliest moment at which anything is due."`
 }
 
@@ -19,9 +21,17 @@ type RunningJob struct {
 
 // DueJobs is how much of one kind of work is due now.
 type DueJobs struct {
-	Kind string   `json:"kind"`
-	N    int      `json:"n" doc:"How many, at most a thousand."`
-	Say  []string `json:"say,omitempty" doc:"The first few in words." nullable:"false"`
+	Kind   string    `json:"kind"`
+	N      int       `json:"n" doc:"How many, at most a thousand."`
+	Oldest time.Time `json:"oldest_at,omitzero" doc:"Since when the longest of it is due."`
+	Say    []string  `json:"say,omitempty" doc:"The first few in words." nullable:"false"`
+}
+
+// LaneJobs is what waits in a lane.
+type LaneJobs struct {
+	Lane   string    `json:"lane"`
+	N      int       `json:"n" doc:"How many are due and wait for no limit, at most a thousand."`
+	Oldest time.Time `json:"oldest_at,omitzero" doc:"Since when the longest of them waits."`
 }
 
 // Sweep asks for one round of one kind of work.

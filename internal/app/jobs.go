@@ -34,6 +34,9 @@ func (a *App) dueByKind(ctx context.Context) ([]api.DueJobs, error) {
 			return nil, err
 		}
 		d := api.DueJobs{Kind: k.Name, N: len(ids)}
+		if d.Oldest, err = a.DB.OldestDue(ctx, k.Name, time.Now()); err != nil {
+			return nil, err
+		}
 		for _, id := range ids[:min(len(ids), mostSaid)] {
 			d.Say = append(d.Say, k.Say(ctx, id))
 		}

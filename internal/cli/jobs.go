@@ -13,7 +13,7 @@ func (p *program) jobsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "jobs",
 		Short:   "Show what is worked on and what is due",
-		Long:    "Show what the manager works on right now, how much of each kind of work is due,\nand which certificates fail.",
+		Long:    "Show what the manager works on right now, how much of each kind of work and of each\nlane is due and since when, and which certificates and deliveries fail, with advice.",
 		Example: "  certfleet jobs\n  certfleet jobs --json | jq .due",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -31,9 +31,15 @@ func (p *program) jobsCommand() *cobra.Command {
 }
 
 func (p *program) sayJobs(j *client.Jobs) {
-	p.printAll([]string{"KIND", "DUE", "SUCH AS"}, rows(j.Due, func(d client.DueJobs) []string {
-		return []string{d.Kind, fmt.Sprint(d.N), cut(strings.Join(d.Say, "; "), 100)}
+	p.printAll([]string{"KIND", "DUE", "SINCE", "SUCH AS"}, rows(j.Due, func(d client.DueJobs) []string {
+		return []string{d.Kind, fmt.Sprint(d.N), p.when(d.Oldest), cut(strings.Join(d.Say, "; "), 100)}
 	}))
+	if len(j.Lanes) > 0 {
+		p.title("Waiting for an order")
+		p.printAll([]string{"LANE", "DUE", "SINCE"}, rows(j.Lanes, func(l client.LaneJobs) []string {
+			return []string{l.Lane, fmt.Sprint(l.N), p.when(l.Oldest)}
+		}))
+	}
 	if len(j.Running) > 0 {
 		p.title("Worked on now")
 		p.printAll([]string{"KIND", "ID", "SINCE"}, rows(j.Running, func(r client.RunningJob) []string {
@@ -42,8 +48,14 @@ func (p *program) sayJobs(j *client.Jobs) {
 	}
 	if len(j.Failing) > 0 {
 		p.title("Failing")
-		p.printAll([]string{"CERTIFICATE", "TIMES", "NEXT TRY", "PROBLEM"}, rows(j.Failing, func(c client.Certificate) []string {
-			return []string{c.Label, fmt.Sprint(c.Failures), p.next(&c), cut(c.Problem, 80)}
+		p.printAll([]string{"CERTIFICATE", "TIMES", "NEXT TRY", "PROBLEM", "ADVICE"}, rows(j.Failing, func(c client.Certificate) []string {
+			return []string{c.Label, fmt.Sprint(c.Failures), p.next(&c), cut(c.Problem, 80), cut(c.Advice, 80)}
+		}))
+	}
+	if len(j.Failed) > 0 {
+		p.title("Failed deliveries")
+		p.printAll([]string{"ID", "TARGET", "TIMES", "NEXT TRY", "PROBLEM", "ADVICE"}, rows(j.Failed, func(d client.Delivery) []string {
+			return []string{fmt.Sprint(d.ID), d.Target, fmt.Sprint(d.Attempts), p.when(d.DueAt), cut(d.Problem, 80), cut(d.Advice, 80)}
 		}))
 	}
 	p.say("\nnext: %s", p.when(j.NextAt))

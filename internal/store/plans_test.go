@@ -47,7 +47,17 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 			_, err := q.DueByShare(ctx, certfleet.LaneNew, "", "a", now, 64, 8)
 			return err
 		},
-		"due raises":   func(q store.Q) error { _, err := q.DueRaises(ctx, now, 500); return err },
+		"due raises":        func(q store.Q) error { _, err := q.DueRaises(ctx, now, 500); return err },
+		"lane waits":        func(q store.Q) error { _, err := q.LaneWaits(ctx, now, 1000); return err },
+		"failed deliveries": func(q store.Q) error { _, err := q.FailedDeliveries(ctx, 1, 100); return err },
+		"oldest due": func(q store.Q) error {
+			for _, kind := range []string{"raises", "parked", "orders", "cleanups", "deliveries", "windows"} {
+				if _, err := q.OldestDue(ctx, kind, now); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
 		"orders ahead": func(q store.Q) error { _, err := q.OrdersAhead(ctx, now, 300); return err },
 		"open rooms":   func(q store.Q) error { _, err := q.OpenRooms(ctx, now, 50); return err },
 		"rooms":        func(q store.Q) error { _, err := q.Rooms(ctx); return err },

@@ -72,7 +72,7 @@ func (s *server) callNames(ctx context.Context) (authorities, accounts map[int64
 }
 
 func (s *server) jobs(ctx context.Context, _ *none) (*out[api.Jobs], error) {
-	res := api.Jobs{Running: []api.RunningJob{}, Due: []api.DueJobs{}}
+	res := api.Jobs{Running: []api.RunningJob{}, Due: []api.DueJobs{}, Lanes: []api.LaneJobs{}, Failed: []api.Delivery{}}
 	if s.Acts.Running != nil {
 		res.Running = append(res.Running, s.Acts.Running()...)
 	}
@@ -88,6 +88,9 @@ func (s *server) jobs(ctx context.Context, _ *none) (*out[api.Jobs], error) {
 		return nil, err
 	}
 	res.Failing = api.All(failing, api.OfCertificate)
+	if err := s.waits(ctx, &res); err != nil {
+		return nil, err
+	}
 	res.NextAt, err = s.DB.NextDue(ctx)
 	return &out[api.Jobs]{res}, err
 }
