@@ -31,6 +31,7 @@ var arrows = map[string]string{
 	"internal/enroll":  "internal/store internal/keystore internal/api",
 	"internal/intake":  "internal/store internal/plan internal/api",
 	"internal/issue":   "internal/store internal/plan internal/keystore internal/acme internal/preflight",
+	"internal/demand":  "internal/store internal/plan internal/intake internal/api",
 	"internal/edge":    "internal/store internal/keystore",
 	"internal/keeper":  "internal/keeper",
 	"internal/notify":  "internal/store internal/plan",

@@ -50,6 +50,16 @@ type EdgeQuestion struct {
 	Generation int64  `json:"generation,omitempty" doc:"The generation that the edge has; the same one is answered without chain and key."`
 }
 
+// OnDemand is what became of a name that was ordered while somebody waited.
+type OnDemand struct {
+	CertificateID int64  `json:"certificate_id,omitempty"`
+	OrderID       int64  `json:"order_id,omitempty"`
+	Existing      bool   `json:"existing,omitempty" doc:"It was there, or on its way, before."`
+	Pending       bool   `json:"pending,omitempty" doc:"The order goes on; ask again."`
+	Problem       string `json:"problem,omitempty" doc:"Why there is no certificate."`
+	Advice        string `json:"advice,omitempty"`
+}
+
 // EdgeLookup is how often an edge was given a version with its key in one hour.
 type EdgeLookup struct {
 	Edge      string    `json:"edge"`

@@ -17,6 +17,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/deliver"
+	"github.com/certfleet/certfleet/internal/demand"
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/edge"
 	"github.com/certfleet/certfleet/internal/enroll"
@@ -37,6 +38,7 @@ type App struct {
 	Deliver *deliver.Room
 	Edge    *edge.Room
 	Enroll  *enroll.Room
+	Demand  *demand.Room
 	Work    *work.Work
 	Log     *slog.Logger
 
@@ -124,6 +126,9 @@ func (a *App) build(o Options) error {
 	a.Deliver = &deliver.Room{DB: a.DB, Keys: a.Keys, Target: a.target, Probe: a.probe, Log: a.Log, Owner: owner, LooksPerHour: a.Config.Probe.PerHour}
 	a.Edge = &edge.Room{DB: a.DB, Keys: a.Keys}
 	a.Enroll = a.enrolment()
+	if a.Demand, err = a.onDemand(); err != nil {
+		return err
+	}
 	a.Work = &work.Work{DB: a.DB, Workers: a.Config.Work.Workers, Log: a.Log, Owner: owner, Grace: time.Duration(a.Config.Shutdown.Grace)}
 	a.Work.Kinds = a.kinds(owner)
 	a.hits = newHits(a.DB)

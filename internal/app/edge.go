@@ -86,7 +86,7 @@ func (a *App) bringAgain(ctx context.Context, v *certfleet.Version, target int64
 // edgeDeps is what the API answers edges with.
 func (a *App) edgeDeps() web.EdgeDeps {
 	c := a.Config.Edge
-	return web.EdgeDeps{Room: a.Edge, Prefixes: edgePrefixes(c), Trusted: c.Trusted, Prime: a.primeRedis}
+	return web.EdgeDeps{Room: a.Edge, Prefixes: edgePrefixes(c), Trusted: c.Trusted, Prime: a.primeRedis, Order: a.orderNow()}
 }
 
 // edgePrefixes are the prefixes that are on.

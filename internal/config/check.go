@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ func (r *reading) check() {
 	r.checkResolvers()
 	r.checkTLS()
 	r.checkEdge()
+	r.checkOnDemand()
 	r.oneOf("log.format", c.Log.Format, "text", "json")
 	r.oneOf("preflight.mode", c.Preflight.Mode, PreflightAuto, PreflightOn, PreflightWarn, PreflightOff)
 	r.checkAliases()
@@ -111,6 +113,25 @@ func (r *reading) checkEdge() {
 		r.problem("edge.plain", invalid("take out edge.plain, listen on 127.0.0.1, or set insecure: true if something in front speaks TLS",
 			"edges would be sent private keys without TLS from %s, where others can listen", c.Listen.Edge))
 	}
+}
+
+func (r *reading) checkOnDemand() {
+	d := &r.cfg.OnDemand
+	for _, p := range d.Patterns {
+		if _, err := regexp.Compile(p); err != nil {
+			r.problem("on_demand.patterns", invalid("write a regular expression such as [a-z0-9-]+\\.shops\\.example\\.com", "on_demand.patterns: %q is not a regular expression: %v", p, err))
+		}
+	}
+	if d.Ask != "" {
+		if u, err := url.Parse(d.Ask); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+			r.problem("on_demand.ask", invalid("write https://HOST/PATH", "on_demand.ask: this is not a URL that can be asked"))
+		}
+	}
+	r.between("on_demand.labels", int64(d.Labels), 1, 20)
+	r.between("on_demand.per_domain", int64(d.PerDomain), 1, 1_000_000)
+	r.between("on_demand.per_tenant", int64(d.PerTenant), 1, 1_000_000)
+	r.lasts("on_demand.wait", d.Wait, time.Second, time.Minute)
+	r.lasts("on_demand.deny_for", d.DenyFor, time.Second, 24*time.Hour)
 }
 
 func (r *reading) oneOf(path, got string, words ...string) {

@@ -23,6 +23,7 @@ type Config struct {
 	PublicURL      string    `json:"public_url"`
 	TLS            TLS       `json:"tls"`
 	Edge           Edge      `json:"edge"`
+	OnDemand       OnDemand  `json:"on_demand"`
 	Insecure       bool      `json:"insecure"`
 	TrustedProxies Prefixes  `json:"trusted_proxies"`
 	Log            Log       `json:"log"`
@@ -56,6 +57,21 @@ type Edge struct {
 	Prefixes []string `json:"prefixes"`
 	Trusted  Prefixes `json:"trusted"`
 	Plain    bool     `json:"plain"`
+}
+
+// OnDemand says what is ordered when an edge is asked for a name that has no
+// certificate. Without a rule nothing is.
+type OnDemand struct {
+	Inventory bool               `json:"inventory"`
+	Patterns  []string           `json:"patterns"`
+	Ask       string             `json:"ask"`
+	Policy    string             `json:"policy"`
+	Targets   []string           `json:"targets"`
+	Labels    int                `json:"labels"`
+	PerDomain int                `json:"per_domain"`
+	PerTenant int                `json:"per_tenant"`
+	Wait      certfleet.Duration `json:"wait"`
+	DenyFor   certfleet.Duration `json:"deny_for"`
 }
 
 // TLS says how the API is served.
@@ -133,6 +149,7 @@ func Default() *Config {
 	return &Config{
 		StateDir:  "/var/lib/certfleet",
 		Listen:    Listen{API: "127.0.0.1:7443", HTTP01: ":80", TLSALPN01: Off, Edge: Off},
+		OnDemand:  OnDemand{Policy: "default", Labels: 3, PerDomain: 50, PerTenant: 1000, Wait: certfleet.Duration(15 * time.Second), DenyFor: certfleet.Duration(5 * time.Minute)},
 		Edge:      Edge{Prefixes: []string{"/.well-known/peter_sslers"}},
 		Log:       Log{Format: "text"},
 		Preflight: Preflight{Mode: PreflightAuto},

@@ -26,7 +26,7 @@ type EdgeDeps struct {
 	// Prime brings a version to the Redis targets of its certificate.
 	Prime func(ctx context.Context, version int64) error
 	// Order gets a certificate on demand; nil when that is off.
-	Order func(ctx context.Context, tenant int64, n certfleet.Name) (compat.Ordered, error)
+	Order func(ctx context.Context, tenant int64, n certfleet.Name) (api.OnDemand, error)
 }
 
 func (s *server) edgeRoutes() {
@@ -35,6 +35,7 @@ func (s *server) edgeRoutes() {
 		"The body is one pair as internal/api describes it: " + api.EdgeMedia + ". If-None-Match with the ETag of an earlier answer is answered by 304."}, s.edgeName)
 	on(s, "POST", "/v1/edge/lookup", route{certfleet.ScopeEdge, "edge-lookup-batch", tag, "What many names serve, in binary",
 		"One pair a name, in the order of the question. A name whose generation is the one that the edge has is answered without chain and key."}, s.edgeBatch)
+	on(s, "POST", "/v1/edge/names/{name}/order", route{certfleet.ScopeEdge, "edge-order", tag, "Get a name a certificate while the caller waits", "Where the rules for orders on demand allow it. With pending in the answer the order goes on; ask again."}, s.edgeOrder)
 	on(s, "GET", "/v1/versions/{id}/lookups", route{certfleet.ScopeRead, "list-lookups", "versions", "Which edges were given a version, by hour", "Newest first, at most 1,000 rows."}, s.versionLookups)
 }
 
@@ -42,6 +43,25 @@ type edgeQuestion struct {
 	Name string `path:"name" maxLength:"255" doc:"A host name, in any case."`
 	Kind string `query:"kind" enum:"ecdsa,rsa" doc:"Only the pair of this kind."`
 	Have string `header:"If-None-Match" doc:"The ETag of what the edge has."`
+}
+
+type edgeWish struct {
+	Name string `path:"name" maxLength:"255" doc:"A host name, in any case."`
+}
+
+func (s *server) edgeOrder(ctx context.Context, in *edgeWish) (*out[api.OnDemand], error) {
+	if s.Edge.Order == nil {
+		return nil, unable("ordering on demand")
+	}
+	n, err := certfleet.ParseName(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	got, err := s.Edge.Order(ctx, tenant(ctx), n)
+	if err != nil {
+		return nil, err
+	}
+	return answer(got), nil
 }
 
 type edgeAnswer struct {

@@ -7,17 +7,10 @@ import (
 	"strings"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/api"
 	"github.com/certfleet/certfleet/internal/edge"
 	"github.com/certfleet/certfleet/internal/store"
 )
-
-// Ordered is what became of a name that was asked for on demand.
-type Ordered struct {
-	OrderID  int64
-	Existing bool   // nothing had to be ordered
-	Problem  string // why there is no certificate; empty when there is
-	Wait     bool   // it goes on behind the scenes
-}
 
 // Handler answers under its prefixes. DB, Edge and Who must be set.
 type Handler struct {
@@ -31,7 +24,7 @@ type Handler struct {
 	// Prime brings a version to the Redis targets of its certificate; nil does nothing.
 	Prime func(ctx context.Context, version int64) error
 	// Order gets a certificate for a name within the request; nil means that this is off.
-	Order func(ctx context.Context, tenant int64, n certfleet.Name) (Ordered, error)
+	Order func(ctx context.Context, tenant int64, n certfleet.Name) (api.OnDemand, error)
 	Log   *slog.Logger
 }
 

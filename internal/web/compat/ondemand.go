@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/api"
 	"github.com/certfleet/certfleet/internal/edge"
 )
 
@@ -65,7 +66,7 @@ func (c *call) order(n certfleet.Name) {
 		c.fail(err)
 		return
 	}
-	if got.Problem != "" || got.Wait {
+	if got.Problem != "" || got.Pending {
 		c.answerNone(n, got)
 		return
 	}
@@ -94,9 +95,9 @@ func (c *call) answerPair(p *edge.Pair, notes string, order int64) {
 }
 
 // answerNone says that there is no certificate, or not yet.
-func (c *call) answerNone(n certfleet.Name, got Ordered) {
+func (c *call) answerNone(n certfleet.Name, got api.OnDemand) {
 	out := map[string]any{"result": "error", "notes": "new AcmeOrder, invalid", "error": got.Problem, "Domain": map[string]string{"domain_name": n.String()}}
-	if got.Wait {
+	if got.Pending {
 		out["notes"], out["error"] = "new AcmeOrder, pending", "the certificate is being ordered; ask again"
 	}
 	for _, generation := range []string{"x509_certificate", "certificate_signed", "server_certificate"} {
