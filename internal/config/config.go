@@ -52,6 +52,9 @@ type Listen struct {
 	Edge      Address `json:"edge"`
 }
 
+// DefaultEdgePrefix is the root of the routes of peter_sslers since its release 0.6.
+const DefaultEdgePrefix = "/.well-known/peter_sslers"
+
 // Edge says how edges are answered that look up what a name serves.
 type Edge struct {
 	Prefixes []string `json:"prefixes"`
@@ -150,7 +153,7 @@ func Default() *Config {
 		StateDir:  "/var/lib/certfleet",
 		Listen:    Listen{API: "127.0.0.1:7443", HTTP01: ":80", TLSALPN01: Off, Edge: Off},
 		OnDemand:  OnDemand{Policy: "default", Labels: 3, PerDomain: 50, PerTenant: 1000, Wait: certfleet.Duration(15 * time.Second), DenyFor: certfleet.Duration(5 * time.Minute)},
-		Edge:      Edge{Prefixes: []string{"/.well-known/peter_sslers"}},
+		Edge:      Edge{Prefixes: []string{DefaultEdgePrefix}},
 		Log:       Log{Format: "text"},
 		Preflight: Preflight{Mode: PreflightAuto},
 		Probe:     Probe{Timeout: certfleet.Duration(10 * time.Second), PerHour: 20000},

@@ -39,6 +39,7 @@ type Asked struct {
 	Edge   string // who asks, for the record
 	Name   certfleet.Name
 	Kind   Kind // empty for the best that there is
+	Fresh  bool // something has just changed: look in any case
 }
 
 // Pair is a version, opened, as an edge serves it. It is shared: nobody writes to it.
@@ -99,11 +100,11 @@ func (r *Room) find(ctx context.Context, a Asked) (*Pair, error) {
 	k := entryKey{a.Tenant, a.Name.String(), a.Kind}
 	now := time.Now()
 	old, seen := r.cache.get(k)
-	if seen && now.Sub(old.at) < fresh {
+	if seen && !a.Fresh && now.Sub(old.at) < fresh {
 		return old.answer(a.Name)
 	}
 	// One question a name at a time, whoever asks; it outlives the one who asked first.
-	wait := r.flight.DoChan(strconv.FormatInt(k.tenant, 10)+" "+k.name+" "+string(k.kind), func() (any, error) {
+	wait := r.flight.DoChan(strconv.FormatInt(k.tenant, 10)+" "+k.name+" "+string(k.kind)+strconv.FormatBool(a.Fresh), func() (any, error) {
 		look, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		p, err := r.look(look, a, old.pair)

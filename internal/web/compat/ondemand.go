@@ -70,7 +70,7 @@ func (c *call) order(n certfleet.Name) {
 		c.answerNone(n, got)
 		return
 	}
-	p, err := c.find(n)
+	p, err := c.h.Edge.Find(c.ctx, edge.Asked{Tenant: c.who.Tenant, Edge: c.edge(), Name: n, Fresh: true})
 	if err != nil {
 		c.fail(err)
 		return
