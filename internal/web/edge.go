@@ -36,7 +36,7 @@ func (s *server) edgeRoutes() {
 	on(s, "POST", "/v1/edge/lookup", route{certfleet.ScopeEdge, "edge-lookup-batch", tag, "What many names serve, in binary",
 		"One pair a name, in the order of the question. A name whose generation is the one that the edge has is answered without chain and key."}, s.edgeBatch)
 	on(s, "POST", "/v1/edge/names/{name}/order", route{certfleet.ScopeEdge, "edge-order", tag, "Get a name a certificate while the caller waits", "Where the rules for orders on demand allow it. With pending in the answer the order goes on; ask again."}, s.edgeOrder)
-	on(s, "GET", "/v1/versions/{id}/lookups", route{certfleet.ScopeRead, "list-lookups", "versions", "Which edges were given a version, by hour", "Newest first, at most 1,000 rows."}, s.versionLookups)
+	on(s, "GET", "/v1/versions/{id}/lookups", route{certfleet.ScopeRead, "get-version-lookups", "versions", "Which edges were given a version, by hour", "Newest first, at most 1,000 rows."}, s.versionLookups)
 }
 
 type edgeQuestion struct {
