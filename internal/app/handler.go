@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
+	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
 	"github.com/certfleet/certfleet/internal/issue"
 	"github.com/certfleet/certfleet/internal/web"
@@ -21,6 +23,7 @@ func (a *App) Handler() http.Handler {
 // acts are what the API has done by other rooms. A node that only reads acts on nothing.
 func (a *App) acts() web.Acts {
 	acts := web.Acts{Running: a.runningJobs, DueByKind: a.dueByKind, TargetTypes: TargetTypes, CheckTarget: a.CheckTarget, Directory: a.directory, Draft: a.Issue.Draft}
+	acts.Foretell = a.foretell
 	if a.readOnly {
 		return acts
 	}
@@ -41,6 +44,16 @@ func (a *App) directory(ctx context.Context, authority int64) (api.Directory, er
 		TermsOfService: d.Meta.TermsOfService, Website: d.Meta.Website, CAAIdentities: d.Meta.CAAIdentities,
 		ExternalAccountRequired: d.Meta.ExternalAccountRequired, Profiles: d.Meta.Profiles, RenewalInfo: d.RenewalInfo != "",
 	}, err
+}
+
+func (a *App) foretell(ctx context.Context, r *certfleet.Replacement) (api.Replacement, error) {
+	f, err := a.Issue.Foretell(ctx, r)
+	if err != nil {
+		return api.Replacement{}, err
+	}
+	out := api.OfReplacement(r, f.Items)
+	out.Takes, out.Limits = f.Takes.Round(time.Second).String(), f.Limits
+	return out, nil
 }
 
 func hostOf(raw string) string {

@@ -51,6 +51,12 @@ func (a *App) kinds(owner string) []work.Kind {
 			},
 		},
 		{
+			Name: "replacements",
+			Due:  due(a.DB.DueReplacements, func(r certfleet.Replacement) int64 { return r.ID }),
+			Do:   func(ctx context.Context, id int64) error { return a.Issue.Replace(ctx, id, time.Now()) },
+			Say:  func(_ context.Context, id int64) string { return fmt.Sprintf("take replacement %d further", id) },
+		},
+		{
 			Name: "parked",
 			Due:  due(a.DB.DueParked, func(c certfleet.Certificate) int64 { return c.ID }),
 			Do:   func(ctx context.Context, id int64) error { return a.Issue.Watch(ctx, id, time.Now()) },

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -123,7 +124,8 @@ var reasons = map[string]int{"unspecified": 0, "key-compromise": 1, "affiliation
 func (p *program) revokeCommand() *cobra.Command {
 	var reason string
 	var version int64
-	var yes bool
+	var yes, compromised bool
+	var wait waiting
 	cmd := &cobra.Command{
 		Use:   "revoke LABEL",
 		Short: "Revoke a certificate at its CA",
@@ -131,11 +133,18 @@ func (p *program) revokeCommand() *cobra.Command {
 once, before everything else, unless the certificate is paused or removed.
 
 A reason is unspecified, key-compromise, affiliation-changed, superseded or
-cessation. A key that is compromised is never used again.`,
+cessation. A key that is compromised is never used again.
+
+With --key-compromised the private key of that version is known to others: every
+certificate with it is replaced with a new key first, and then all that the key
+signed for is revoked.`,
 		Example: `  certfleet revoke shop.example --reason key-compromise
   certfleet revoke shop.example --version 12 --reason superseded --yes`,
 		Args: args(1, 1, "the label of a certificate"), ValidArgsFunction: p.certificateArg(1),
 		RunE: func(cmd *cobra.Command, labels []string) error {
+			if compromised {
+				return p.compromised(cmd.Context(), labels[0], version, yes, wait)
+			}
 			n, ok := reasons[reason]
 			if !ok {
 				return invalid("use one of unspecified, key-compromise, affiliation-changed, superseded, cessation", "reason %q is not known", reason)
@@ -145,6 +154,8 @@ cessation. A key that is compromised is never used again.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&reason, "reason", "unspecified", "why, in a `WORD`")
+	f.BoolVar(&compromised, "key-compromised", false, "replace and revoke all that has the same key")
+	wait.flags(cmd)
 	f.Int64Var(&version, "version", 0, "the `ID` of another version than the one in use")
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	flagWords(cmd, "reason", sorted(reasons)...)
@@ -176,4 +187,36 @@ func (p *program) revoke(ctx context.Context, label string, version int64, reaso
 		return err
 	}
 	return p.answered(v, func() { p.say("version %d of %s (serial %s) is revoked", v.ID, cert.Label, v.Serial) })
+}
+
+func (p *program) compromised(ctx context.Context, label string, version int64, yes bool, wait waiting) error {
+	if err := wait.check(p); err != nil {
+		return err
+	}
+	c, err := p.client(ctx)
+	if err != nil {
+		return err
+	}
+	cert, err := c.Certificate(ctx, label)
+	if err != nil {
+		return p.similar(ctx, err, label, certificateLabels)
+	}
+	if version == 0 {
+		version = cert.VersionID
+	}
+	v, err := c.Version(ctx, fmt.Sprint(version))
+	if err != nil {
+		return err
+	}
+	if v.KeyID == 0 {
+		return invalid("revoke it with --reason key-compromise", "the key of version %d is not here", v.ID)
+	}
+	if err := p.confirm(ctx, yes, fmt.Sprintf("all certificates with key %d get a new one, and the old ones are revoked", v.KeyID)); err != nil {
+		return err
+	}
+	r, err := c.CompromiseKey(ctx, fmt.Sprint(v.KeyID))
+	if err != nil {
+		return err
+	}
+	return p.replaced(ctx, c, r, wait.on, time.Duration(wait.max.d))
 }

@@ -25,7 +25,7 @@ func (r *Room) finalize(ctx context.Context, j *job, ord acme.Order) (time.Durat
 		}
 		r.at("key made")
 	}
-	key, err := r.DB.Key(ctx, j.order.KeyID)
+	key, err := r.usableKey(ctx, j)
 	if err != nil {
 		return 0, err
 	}

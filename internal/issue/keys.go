@@ -9,6 +9,20 @@ import (
 	"github.com/certfleet/certfleet/internal/store"
 )
 
+// usableKey reports whether the key that an order has may still be used: one that
+// was compromised meanwhile is given up, and the order gets another.
+func (r *Room) usableKey(ctx context.Context, j *job) (*certfleet.Key, error) {
+	key, err := r.DB.Key(ctx, j.order.KeyID)
+	if err != nil || key.CompromisedAt.IsZero() {
+		return key, err
+	}
+	j.order.KeyID = 0
+	if err := r.makeKey(ctx, j); err != nil {
+		return nil, err
+	}
+	return r.DB.Key(ctx, j.order.KeyID)
+}
+
 // makeKey chooses the key of the order, by the policy's key cycle, and commits it
 // with the order. Of two orders that begin a shared key at once one is too late:
 // its step is repeated, and finds the other's.

@@ -105,14 +105,19 @@ func fillPolicies(t testing.TB, db *store.DB, f *fleet) {
 		if err := tx.NewGeneration(ctx, f.version.ID); err != nil {
 			return err
 		}
+		r := certfleet.Replacement{}
+		if err := tx.AddReplacement(ctx, &r); err != nil {
+			return err
+		}
+		if err := tx.AddReplacementItem(ctx, &certfleet.ReplacementItem{ReplacementID: r.ID, VersionID: f.version.ID, State: certfleet.ItemWanted}); err != nil {
+			return err
+		}
 		if err := tx.FillBackups(ctx, f.policy.ID); err != nil {
 			return err
 		}
 		return tx.SetDefaultPolicy(ctx, 0, certfleet.PurposeGlobal, f.policy.ID)
 	})
 	for _, q := range []string{
-		"INSERT INTO replacement (tenant_id, state, created_at) VALUES (1, 'done', 1)",
-		"INSERT INTO replacement_item (replacement_id, version_id, state) SELECT (SELECT max(id) FROM replacement), id, 'asked' FROM version",
 		"INSERT INTO domain_second (domain_id, challenge) SELECT id, 'dns-01' FROM domain",
 		"INSERT INTO factory (tenant_id, label) VALUES (1, 'hosting')",
 		"INSERT INTO blocked (tenant_id, kind, pattern, created_at) VALUES (1, 'name', 'never.example', 1)",

@@ -199,6 +199,8 @@ func (q Q) searchNames(ctx context.Context, tenant int64, part string, limit int
 
 // Replaced notes that a newer version took the place of an older one.
 func (t *Tx) Replaced(ctx context.Context, old, by int64) error {
-	_, err := t.change(ctx, "UPDATE version SET replaced_by = $1, ari_poll_at = 0, rev = rev + 1 WHERE id = $2", by, old)
-	return err
+	if _, err := t.change(ctx, "UPDATE version SET replaced_by = $1, ari_poll_at = 0, rev = rev + 1 WHERE id = $2", by, old); err != nil {
+		return err
+	}
+	return t.itemReplaced(ctx, old)
 }

@@ -26,6 +26,8 @@ type Acts struct {
 	SyncOrder func(ctx context.Context, order int64) error
 	// DeactivateAuthorization gives one authorization up and records it.
 	DeactivateAuthorization func(ctx context.Context, authorization int64) error
+	// Foretell says what a replacement would come to.
+	Foretell func(ctx context.Context, r *certfleet.Replacement) (api.Replacement, error)
 	// VersionOf describes an imported leaf and its chain; Adopt makes a stored
 	// version what its certificate serves.
 	VersionOf func(leaf *x509.Certificate, chain []byte) *certfleet.Version

@@ -103,6 +103,7 @@ func (s *server) routes() {
 	s.versionRoutes()
 	s.policyRoutes()
 	s.backupRoutes()
+	s.replacementRoutes()
 	s.authorityRoutes()
 	s.accountRoutes()
 	s.targetRoutes()

@@ -1,0 +1,96 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/api"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// maxSerials is how many serial numbers one replacement takes.
+const maxSerials = 100_000
+
+// ReplacementSpec checks what is to be replaced.
+func ReplacementSpec(n api.NewReplacement) (certfleet.ReplacementSpec, error) {
+	s := certfleet.ReplacementSpec{Issuer: n.Issuer, Profile: n.Profile, IssuedAfter: n.IssuedAfter, IssuedBefore: n.IssuedBefore, Labels: n.Labels, Revoke: n.Revoke, Reason: n.Reason}
+	for _, serial := range n.Serials {
+		h := strings.TrimLeft(strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(serial)), "0")
+		if h == "" || strings.Trim(h, "0123456789abcdef") != "" {
+			return s, invalid("write serial numbers in hex, as certfleet versions shows them", fmt.Sprintf("serial %q cannot be read", serial[:min(len(serial), 80)]))
+		}
+		s.Serials = append(s.Serials, h)
+	}
+	switch {
+	case len(s.Serials) > maxSerials:
+		return s, invalid("make several replacements", fmt.Sprintf("%d serials are too many for one", len(s.Serials)))
+	case !s.Narrow():
+		return s, invalid("name an issuer, a profile, serials, times or labels", "a replacement of everything is not asked for by mistake")
+	}
+	return s, nil
+}
+
+// Replace begins a mass replacement; it goes on by itself.
+func (r Room) Replace(ctx context.Context, s certfleet.ReplacementSpec) (*certfleet.Replacement, error) {
+	p := &certfleet.Replacement{Tenant: r.tenant(), Spec: s}
+	return p, r.write(ctx, func(tx *store.Tx) error { return r.begin(ctx, tx, p) })
+}
+
+func (r Room) begin(ctx context.Context, tx *store.Tx, p *certfleet.Replacement) error {
+	if err := tx.AddReplacement(ctx, p); err != nil {
+		return err
+	}
+	return tx.Event(ctx, certfleet.Event{Kind: "replacement.began", Tenant: p.Tenant, Msg: fmt.Sprintf("replacement %d began", p.ID)})
+}
+
+// Compromise notes that a key is known to others: it is never used again, every
+// certificate with it gets another with a new key, and then what it signed for is
+// revoked.
+func (r Room) Compromise(ctx context.Context, key *certfleet.Key) (*certfleet.Replacement, error) {
+	if key.Use != "certificate" {
+		return nil, invalid("give the account a new key: certfleet accounts rollover", fmt.Sprintf("key %d is an account's", key.ID))
+	}
+	p := &certfleet.Replacement{Tenant: r.tenant(), Spec: certfleet.ReplacementSpec{KeyID: key.ID, Revoke: true, Reason: 1}}
+	return p, r.write(ctx, func(tx *store.Tx) error {
+		if err := tx.CompromiseKey(ctx, key.ID); err != nil {
+			return err
+		}
+		if err := tx.Event(ctx, certfleet.Event{Kind: "key.compromised", Tenant: key.Tenant, Msg: fmt.Sprintf("key %d is compromised", key.ID)}); err != nil {
+			return err
+		}
+		return r.begin(ctx, tx, p)
+	})
+}
+
+// TurnReplacement aborts a replacement that runs, or lets one that was aborted
+// go on.
+func (r Room) TurnReplacement(ctx context.Context, id int64, to certfleet.ReplacementState) (*certfleet.Replacement, error) {
+	var p *certfleet.Replacement
+	err := r.write(ctx, func(tx *store.Tx) (err error) {
+		if p, err = tx.Replacement(ctx, id); err != nil || p.Tenant != r.tenant() {
+			return orNo(err, "replacement")
+		}
+		if p.State == to {
+			return nil
+		}
+		if p.State == certfleet.ReplacementDone || to == certfleet.ReplacementAborting && p.State == certfleet.ReplacementAborted {
+			return conflict("begin another one", fmt.Sprintf("replacement %d is %s", id, p.State))
+		}
+		p.State, p.DueAt = to, tx.Now()
+		tx.Wake()
+		if err := tx.SaveReplacement(ctx, p); err != nil {
+			return err
+		}
+		return tx.Event(ctx, certfleet.Event{Kind: "replacement." + string(to), Tenant: p.Tenant, Msg: fmt.Sprintf("replacement %d is %s", id, to)})
+	})
+	return p, err
+}
+
+func orNo(err error, what string) error {
+	if err != nil {
+		return err
+	}
+	return &certfleet.Error{Kind: certfleet.NotFound, Msg: "no such " + what}
+}

@@ -1,0 +1,281 @@
+package issue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// The bounds of one piece of a replacement.
+const (
+	walkPage   = 500  // versions that are looked at in one transaction
+	askPage    = 100  // certificates that are made due in one transaction
+	askedMost  = 1000 // certificates that are due for a replacement at a time
+	revokePage = 20   // versions that are revoked before the others have a turn
+	stepTime   = 10 * time.Second
+)
+
+// Replace takes a mass replacement one piece further. What is committed is never
+// large: versions are found page by page, and only some certificates are due for
+// it at a time, in the emergency lane, where the ledger paces their orders.
+func (r *Room) Replace(ctx context.Context, id int64, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	p, err := r.DB.Replacement(ctx, id)
+	if err != nil || p.DueAt.IsZero() || p.DueAt.After(now) {
+		return err
+	}
+	did := 0
+	if p.State == certfleet.ReplacementAborting {
+		did, err = r.takeBack(ctx, p)
+	} else {
+		did, err = r.drive(ctx, p)
+	}
+	if err != nil {
+		return fmt.Errorf("replacement %d: %w", id, err)
+	}
+	return r.rest(ctx, p, did)
+}
+
+// drive finds, asks and revokes, as far as there is something to do.
+func (r *Room) drive(ctx context.Context, p *certfleet.Replacement) (int, error) {
+	did := 0
+	for end := time.Now().Add(stepTime); !p.Walked && time.Now().Before(end); {
+		n, err := r.find(ctx, p)
+		if did += n; err != nil {
+			return did, err
+		}
+	}
+	for _, part := range []func(context.Context, *certfleet.Replacement) (int, error){r.askSome, r.revokeSome} {
+		n, err := part(ctx, p)
+		if did += n; err != nil {
+			return did, err
+		}
+	}
+	return did, nil
+}
+
+// find looks at the next versions and notes those that are to be replaced.
+func (r *Room) find(ctx context.Context, p *certfleet.Replacement) (int, error) {
+	list, last, more, err := r.DB.VersionsBehind(ctx, &p.Spec, p.Tenant, p.AfterID, time.Now(), walkPage)
+	if err != nil {
+		return 0, err
+	}
+	var items []certfleet.ReplacementItem
+	for _, v := range list {
+		i, ok, err := r.item(ctx, p, &v)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			items = append(items, i)
+		}
+	}
+	return len(items), r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		for i := range items {
+			if err := tx.AddReplacementItem(ctx, &items[i]); err != nil {
+				return err
+			}
+		}
+		p.AfterID, p.Walked = last, !more
+		return tx.SaveReplacement(ctx, p)
+	})
+}
+
+// item is what has to be done about a version, if anything. One that is not in
+// use is only revoked.
+func (r *Room) item(ctx context.Context, p *certfleet.Replacement, v *certfleet.Version) (certfleet.ReplacementItem, bool, error) {
+	i := certfleet.ReplacementItem{ReplacementID: p.ID, VersionID: v.ID, CertificateID: v.CertificateID, State: certfleet.ItemWanted}
+	if !p.Spec.Matches(v) {
+		return i, false, nil
+	}
+	if v.CertificateID == 0 {
+		i.State = certfleet.ItemReplaced
+		return i, p.Spec.Revoke, nil
+	}
+	c, err := r.DB.Certificate(ctx, v.CertificateID)
+	if err != nil || !carries(c.Labels, p.Spec.Labels) {
+		return i, false, err
+	}
+	b, err := r.DB.MaybeBackup(ctx, c.ID)
+	if err != nil {
+		return i, false, err
+	}
+	switch {
+	case c.VersionID != v.ID && (b == nil || b.VersionID != v.ID):
+		i.State = certfleet.ItemReplaced
+		return i, p.Spec.Revoke, nil
+	case c.State == certfleet.Removed:
+		i.State = certfleet.ItemReplaced
+		return i, p.Spec.Revoke, nil
+	case c.State != certfleet.Active:
+		i.State, i.Problem = certfleet.ItemSkipped, "its certificate is "+string(c.State)
+	}
+	return i, true, nil
+}
+
+// askSome makes certificates due, as many as may be due for it at a time.
+func (r *Room) askSome(ctx context.Context, p *certfleet.Replacement) (int, error) {
+	counts, err := r.DB.ReplacementCounts(ctx, p.ID)
+	if err != nil {
+		return 0, err
+	}
+	did := 0
+	for _, from := range []certfleet.ItemState{certfleet.ItemWanted, certfleet.ItemReleased} {
+		for room := askedMost - int(counts[certfleet.ItemAsked]) - did; room > 0; room = askedMost - int(counts[certfleet.ItemAsked]) - did {
+			list, err := r.DB.ReplacementItems(ctx, p.ID, from, 0, min(room, askPage))
+			if err != nil || len(list) == 0 {
+				if err != nil {
+					return did, err
+				}
+				break
+			}
+			err = r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+				for i := range list {
+					if err := ask(ctx, tx, &list[i]); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return did, err
+			}
+			did += len(list)
+		}
+	}
+	return did, nil
+}
+
+// ask makes the certificate of one item due before all others, and keeps when it
+// was due before. An order that is on its way brings another version anyway.
+func ask(ctx context.Context, tx *store.Tx, i *certfleet.ReplacementItem) error {
+	from := i.State
+	v, err := tx.Version(ctx, i.VersionID)
+	if err != nil {
+		return err
+	}
+	if v.ReplacedBy != 0 {
+		i.State = certfleet.ItemReplaced
+		return tx.SaveReplacementItem(ctx, i, from)
+	}
+	reason := fmt.Sprintf("replacement %d takes version %d out of use", i.ReplacementID, v.ID)
+	i.State = certfleet.ItemAsked
+	if is, err := backupDue(ctx, tx, v, tx.Now(), reason, certfleet.LaneEmergency); err != nil || is {
+		return errors.Join(err, tx.SaveReplacementItem(ctx, i, from))
+	}
+	c, err := tx.Certificate(ctx, i.CertificateID)
+	if err != nil {
+		return err
+	}
+	if c.DueAt.IsZero() || c.State != certfleet.Active {
+		return tx.SaveReplacementItem(ctx, i, from)
+	}
+	i.DueAt, i.DueReason, i.Lane = c.DueAt, c.DueReason, c.Lane
+	c.DueAt, c.DueReason, c.Lane = tx.Now(), reason, certfleet.LaneEmergency
+	if err := tx.SaveCertificate(ctx, c); err != nil {
+		return err
+	}
+	tx.Wake()
+	return tx.SaveReplacementItem(ctx, i, from)
+}
+
+// revokeSome revokes versions that are out of use. One that the CA will not
+// revoke is left aside, with what it said.
+func (r *Room) revokeSome(ctx context.Context, p *certfleet.Replacement) (int, error) {
+	if !p.Spec.Revoke {
+		return 0, nil
+	}
+	list, err := r.DB.ReplacementItems(ctx, p.ID, certfleet.ItemReplaced, 0, revokePage)
+	for n := range list {
+		i := &list[n]
+		i.State, i.Problem = certfleet.ItemRevoked, ""
+		if err := r.Revoke(ctx, i.VersionID, p.Spec.Reason); err != nil {
+			i.State, i.Problem = certfleet.ItemStuck, err.Error()
+		}
+		err := r.DB.Tx(context.WithoutCancel(ctx), time.Now(), func(tx *store.Tx) error { return tx.SaveReplacementItem(ctx, i, certfleet.ItemReplaced) })
+		if err != nil {
+			return n, err
+		}
+	}
+	return len(list), err
+}
+
+// takeBack gives certificates that are due for an aborted replacement the due
+// time they had. Orders that are on their way end as they will.
+func (r *Room) takeBack(ctx context.Context, p *certfleet.Replacement) (int, error) {
+	list, err := r.DB.ReplacementItems(ctx, p.ID, certfleet.ItemAsked, 0, askPage)
+	if err != nil {
+		return 0, err
+	}
+	return len(list), r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		for n := range list {
+			i := &list[n]
+			c, err := tx.Certificate(ctx, i.CertificateID)
+			if err != nil {
+				return err
+			}
+			if c.VersionID == i.VersionID && !c.DueAt.IsZero() && !i.DueAt.IsZero() && c.Lane == certfleet.LaneEmergency {
+				c.DueAt, c.DueReason, c.Lane = i.DueAt, i.DueReason, i.Lane
+				if err := tx.SaveCertificate(ctx, c); err != nil {
+					return err
+				}
+			}
+			i.State = certfleet.ItemReleased
+			if err := tx.SaveReplacementItem(ctx, i, certfleet.ItemAsked); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// rest says when a replacement goes on, or that it has ended.
+func (r *Room) rest(ctx context.Context, p *certfleet.Replacement, did int) error {
+	counts, err := r.DB.ReplacementCounts(ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	open := counts[certfleet.ItemAsked]
+	if p.State == certfleet.ReplacementRunning {
+		open += counts[certfleet.ItemWanted] + counts[certfleet.ItemReleased]
+		if p.Spec.Revoke {
+			open += counts[certfleet.ItemReplaced]
+		}
+	}
+	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		p.DueAt = tx.Now().Add(5 * time.Second)
+		switch {
+		case open > 0 && did > 0:
+			p.DueAt = tx.Now().Add(time.Second)
+		case open > 0:
+		case p.State == certfleet.ReplacementAborting:
+			p.State = certfleet.ReplacementAborted
+		case p.Walked:
+			p.State = certfleet.ReplacementDone
+		}
+		if p.State == certfleet.ReplacementRunning || p.State == certfleet.ReplacementAborting {
+			return tx.SaveReplacement(ctx, p)
+		}
+		p.DueAt, p.FinishedAt = time.Time{}, tx.Now()
+		if err := tx.SaveReplacement(ctx, p); err != nil {
+			return err
+		}
+		return tx.Event(ctx, certfleet.Event{Kind: "replacement." + string(p.State), Tenant: p.Tenant, Msg: fmt.Sprintf("replacement %d: %d replaced, %d revoked, %d left aside", p.ID,
+			counts[certfleet.ItemReplaced], counts[certfleet.ItemRevoked], counts[certfleet.ItemStuck]+counts[certfleet.ItemSkipped])})
+	})
+}
+
+// carries reports whether all wanted labels are among those that there are.
+func carries(have, want certfleet.Labels) bool {
+	for k, v := range want {
+		if has, ok := have[k]; !ok || has != v {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,38 @@
+package plan
+
+import "time"
+
+// Pacing is how long something takes under the limits of a CA, and which limit
+// says so; an empty one means that none is known.
+type Pacing struct {
+	Takes time.Duration
+	Limit LimitName
+}
+
+// Renewing is how long n renewals for the same names take with one account, if
+// nothing of the limits is used yet: as far as new orders are counted, which some
+// CAs do not do for renewals, and at the pace at which they are taken.
+func (b *Book) Renewing(n int, account string) Pacing {
+	out := Pacing{}
+	for _, p := range Paces(b.authority) {
+		if p.Endpoint == "newOrder" {
+			out = slower(out, p.Limit(), n)
+		}
+	}
+	if !exempting[b.authority] {
+		l, _ := b.limit(NewOrders, account, "")
+		out = slower(out, l, n)
+	}
+	return out
+}
+
+// slower is the longer of two ways to spend n tokens.
+func slower(is Pacing, l Limit, n int) Pacing {
+	if !l.set() || n <= l.burst() {
+		return is
+	}
+	if d := l.interval(n - l.burst()); d > is.Takes {
+		return Pacing{d, l.Name}
+	}
+	return is
+}

@@ -1,0 +1,99 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/store/storetest"
+)
+
+func TestAReplacementKeepsWhatItFoundAndWhatBecameOfIt(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		ctx := t.Context()
+		second := f.addVersion(t, db, f.cert.ID, "beef")
+		r := certfleet.Replacement{Spec: certfleet.ReplacementSpec{Issuer: "R12", Serials: []string{"1"}}}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AddReplacement(ctx, &r) })
+		if due, err := db.DueReplacements(ctx, now, 10); err != nil || len(due) != 1 || due[0].Spec.Issuer != "R12" || due[0].State != certfleet.ReplacementRunning {
+			t.Errorf("due %+v, %v", due, err)
+		}
+		if list, err := db.Replacements(ctx, 0, 10); err != nil || len(list) != 1 || list[0].ID != r.ID {
+			t.Errorf("listed %+v, %v", list, err)
+		}
+		for range 2 { // found twice is found once
+			write(t, db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.AddReplacementItem(ctx, &certfleet.ReplacementItem{ReplacementID: r.ID, VersionID: f.version.ID, CertificateID: f.cert.ID, State: certfleet.ItemWanted})
+			})
+		}
+		items, err := db.ReplacementItems(ctx, r.ID, certfleet.ItemWanted, 0, 10)
+		if err != nil || len(items) != 1 {
+			t.Fatalf("items %+v, %v", items, err)
+		}
+		i := items[0]
+		i.State, i.DueAt, i.DueReason, i.Lane = certfleet.ItemAsked, now.Add(time.Hour), "a third is left", certfleet.LaneRoutine
+		save := func(from certfleet.ItemState) error {
+			return try(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveReplacementItem(ctx, &i, from) })
+		}
+		if a, b := save(certfleet.ItemWanted), save(certfleet.ItemWanted); a != nil || !errors.Is(b, store.ErrStale) {
+			t.Errorf("saved: %v, and from a state that it left: %v", a, b)
+		}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Replaced(ctx, f.version.ID, second.ID) })
+		if n, err := db.ReplacementCounts(ctx, r.ID); err != nil || n[certfleet.ItemReplaced] != 1 || len(n) != 1 {
+			t.Errorf("counts %v, %v; want one replaced", n, err)
+		}
+		r.State, r.DueAt = certfleet.ReplacementDone, time.Time{}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveReplacement(ctx, &r) })
+		if got, err := db.Replacement(ctx, r.ID); err != nil || got.State != certfleet.ReplacementDone {
+			t.Errorf("it is %+v, %v", got, err)
+		}
+		if due, err := db.DueReplacements(ctx, now, 10); err != nil || len(due) != 0 {
+			t.Errorf("due when done: %+v, %v", due, err)
+		}
+	})
+}
+
+func TestVersionsAreWalkedPageByPage(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		var want []int64
+		for n, fp := range []string{"aa01", "aa02", "aa03", "aa04", "aa05"} {
+			v := f.addVersion(t, db, f.cert.ID, fp)
+			v.NotAfter, v.KeyID = now.Add(time.Hour), f.key.ID
+			switch n {
+			case 1:
+				v.NotAfter = now
+			case 2:
+				v.RevokedAt = now
+			case 3:
+				v.ReplacedBy = v.ID
+			default:
+				want = append(want, v.ID)
+			}
+			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveVersion(ctx, v) })
+		}
+		walk := func(s certfleet.ReplacementSpec, after int64) (ids []int64) {
+			for more := true; more; {
+				var list []certfleet.Version
+				var err error
+				list, after, more, err = db.VersionsBehind(t.Context(), &s, 0, after, now, 2)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range list {
+					ids = append(ids, v.ID)
+				}
+			}
+			return ids
+		}
+		if got := walk(certfleet.ReplacementSpec{}, f.version.ID); len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
+			t.Errorf("versions %v; want %v", got, want)
+		}
+		if got := walk(certfleet.ReplacementSpec{KeyID: f.key.ID}, f.version.ID); len(got) != 3 {
+			t.Errorf("versions of a key that is out: %v; want those out of use too", got)
+		}
+	})
+}
