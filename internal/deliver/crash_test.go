@@ -114,3 +114,22 @@ func (y *yard) drain(n int) {
 	}
 	y.Errorf("node %d is not done within 10 s", n)
 }
+
+// TestAManagerKilledBetweenSendAndProofStillProves leaves the rows as a process
+// leaves them that died right after the target had answered.
+func TestAManagerKilledBetweenSendAndProofStillProves(t *testing.T) {
+	t.Parallel()
+	y := build(t, storetest.SQLite(t))
+	d := y.version(y.certificate("shop.example").ID)
+	if sent := y.now(y.room(1), d.ID); sent.State != certfleet.DeliveryApplied || sent.DueAt.IsZero() || sent.Owner != "" {
+		t.Fatalf("after handing over: %+v", sent)
+	}
+	other := y.room(2)
+	list, err := other.Due(t.Context(), time.Now().Add(time.Second), 10)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("due for the next process: %v, %v", list, err)
+	}
+	if got := y.now(other, d.ID); got.State != certfleet.DeliveryServed || y.rack.count(d.VersionID) != 1 {
+		t.Errorf("the next process made it %+v, handed over %d times", got, y.rack.count(d.VersionID))
+	}
+}
