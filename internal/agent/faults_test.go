@@ -111,7 +111,7 @@ func TestAClockThatWasAheadStopsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := k.live.Deliver(t.Context(), []certfleet.Bundle{p.bundle}, nil); err != nil || got[0].Err != nil {
+	if got, err := k.live.put(t.Context(), []proposal{p}); err != nil || got[0].Err != nil {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	k.stage("shop", next)

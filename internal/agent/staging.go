@@ -162,10 +162,13 @@ func readRegular(dir *os.Root, name string, max int64) ([]byte, error) {
 
 // put writes a file whole: at no instant does its name lead to a part of it.
 func (s *staging) put(name, file string, data []byte) error {
-	if err := s.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
 	dir, err := s.dir(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := s.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		dir, err = s.dir(name)
+	}
 	if err != nil {
 		return err
 	}

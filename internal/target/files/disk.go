@@ -48,13 +48,18 @@ func (d *disk) folder(name string) error {
 	if err := d.clear(temp); err != nil {
 		return err
 	}
-	if err := d.do("mkdir", temp, func() error { return d.root.Mkdir(temp, dirMode) }); err != nil {
-		return err
-	}
-	if err := d.do("chmod", temp, func() error { return errors.Join(d.own(temp), d.root.Chmod(temp, d.dirs)) }); err != nil {
+	if err := d.fresh(temp); err != nil {
 		return err
 	}
 	return d.rename(temp, name)
+}
+
+// fresh makes a folder, with its owner and mode, where only we look until it is moved.
+func (d *disk) fresh(name string) error {
+	if err := d.do("mkdir", name, func() error { return d.root.Mkdir(name, dirMode) }); err != nil {
+		return err
+	}
+	return d.do("chmod", name, func() error { return errors.Join(d.own(name), d.root.Chmod(name, d.dirs)) })
 }
 
 func (d *disk) own(name string) error {

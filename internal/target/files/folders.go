@@ -137,10 +137,13 @@ func (f *folders) make(c content, generation string) error {
 		return err
 	}
 	in := path.Join(temp, f.sub)
-	for _, dir := range []string{in, path.Join(f.archive, c.name)} {
-		if err := f.folder(dir); err != nil {
+	for _, dir := range slices.Compact([]string{temp, in}) {
+		if err := f.fresh(dir); err != nil {
 			return err
 		}
+	}
+	if err := f.folder(path.Join(f.archive, c.name)); err != nil {
+		return err
 	}
 	files := f.wanted(c)
 	for _, n := range slices.Sorted(maps.Keys(files)) {
