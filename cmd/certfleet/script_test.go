@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"certfleet": main})
+	testscript.Main(m, map[string]func(){"certfleet": main, "certdeploy-server": main, "certdeploy-client": main, "certdeploy-hook": main})
 }
 
 // TestScripts runs the real program as a person would, story by story. A script
@@ -32,6 +32,7 @@ func TestScripts(t *testing.T) {
 		Condition:           installed,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"pebble": startPebble, "listens": listens, "jsonlines": jsonLines, "setenv": setFromFile, "mode": mode, "until": until, "signal": signal,
+			"sshkey": sshKey, "lineage": writeLineage, "fill": fill,
 			"talk": talk, "crash": crash, "nowhere": nowhere, "fetch": fetch,
 		},
 	})
