@@ -118,6 +118,8 @@ func TestServicesBecomeUpdaters(t *testing.T) {
 		"script_timeout: 4\nupdate_services: [{type: script, name: DIR/script.sh, unknown: 1}]": {"timeout": `"4s"`, "inherit": `["*"]`},
 		"update_services: [{type: docker_container, name: web_1}]":                              {"name": `"web_1"`, "grace": `"10s"`, "host": `"unix:///var/run/docker.sock"`},
 		"docker_timeout: 30\nupdate_services: [{type: docker_container, filters: {label: x}}]":  {"filters": `{"label":["x"]}`, "grace": `"30s"`},
+		"update_services: [{type: docker_container, name: web, timeout: 0}]":                    {"grace": `"1s"`},
+		"update_services: [{type: docker_container, name: web, timeout: null}]":                 {"grace": `"24h0m0s"`},
 		"update_services: [{type: docker_container, name: web, filters: {label: [x, y]}}]":      {"name": "null", "filters": `{"label":["x","y"]}`},
 		"update_services: [{type: docker_service, name: web, filters: {label: [x]}}]":           {"name": `"web"`, "filters": "null"},
 		"docker_url: tcp://127.0.0.1:2375\nupdate_services: [{type: docker_service, name: w}]":  {"host": `"tcp://127.0.0.1:2375"`},

@@ -192,6 +192,9 @@ func (c *clientConfig) docker(kind string, n *node) (string, map[string]any, err
 			return "", nil, err
 		}
 		d, _ := time.ParseDuration(grace["timeout"].(string))
+		if own := n.fields["timeout"]; !own.null() {
+			d, _ = own.seconds() // 0 is at once, not for ever
+		}
 		settings["grace"] = max(d, time.Second).String()
 		settings["timeout"], settings["limit"] = (d + engineTime).String(), (d + engineTime + time.Minute).String()
 	}
