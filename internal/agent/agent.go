@@ -21,6 +21,7 @@ type Agent struct {
 	live    liveFolder
 	items   []updater.Item
 	linger  time.Duration // of a connection without a channel
+	told    *reporter     // nil when this agent never joined a manager
 
 	// Told hears what came of each run of the updaters in Run; an error ends it. It
 	// is set before Run, or nil.
@@ -57,6 +58,14 @@ func New(c Config, log *slog.Logger) (*Agent, error) {
 	if err := a.recall(); err != nil {
 		s.close()
 		return nil, err
+	}
+	id, err := loadIdentity(c.Identity)
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	if id != nil {
+		a.told = newReporter(a, id)
 	}
 	return a, nil
 }
@@ -117,6 +126,7 @@ func (a *Agent) apply(ctx context.Context, only []string) (Report, error) {
 		a.golive(ctx, a.ready(part, &r), &r)
 		a.note(part, r)
 	}
+	a.tell(names, r)
 	return r, nil
 }
 
@@ -158,6 +168,17 @@ func (a *Agent) note(names []string, r Report) {
 		}
 		a.problems[name] = err
 	}
+}
+
+// tell has the manager told of what changed.
+func (a *Agent) tell(names []string, r Report) {
+	labels := slices.Concat(r.Live, r.Removed)
+	for _, name := range names {
+		if label, err := certfleet.LabelOf(name); err == nil && r.Problems[name] != nil {
+			labels = append(labels, label)
+		}
+	}
+	a.told.touched(labels...)
 }
 
 // golive hands the proposals to the live folder. The marks for the updaters are

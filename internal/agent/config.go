@@ -47,6 +47,12 @@ type Config struct {
 	FailFast bool `json:"fail_fast,omitempty"`
 	// Updaters by label, run in the order of the file.
 	Updaters config.Sections `json:"updaters,omitempty"`
+	// Identity is the file in which join keeps who this agent is to its manager;
+	// empty means /var/lib/certfleet/identity.json.
+	Identity string `json:"identity,omitempty"`
+	// Serves are addresses (host:port) of the service here. After a change the agent
+	// looks at them and tells its manager what they serve.
+	Serves []string `json:"serves,omitempty"`
 	// SFTP is the daemon's own server. One-shot use needs none.
 	SFTP SFTP `json:"sftp,omitempty"`
 }
@@ -113,6 +119,7 @@ func Parse(text []byte, name string) (Config, error) {
 func (c Config) settled() Config {
 	c.Staging = filepath.Clean(cmp.Or(c.Staging, "/var/lib/certfleet/staging"))
 	c.Dir = filepath.Clean(cmp.Or(c.Dir, "/etc/certfleet/certificates"))
+	c.Identity = cmp.Or(c.Identity, "/var/lib/certfleet/identity.json")
 	c.MaxWait = cmp.Or(c.MaxWait, certfleet.Duration(10*time.Minute))
 	s := &c.SFTP
 	s.Listen, s.User = cmp.Or(s.Listen, ":2222"), cmp.Or(s.User, "certfleet")

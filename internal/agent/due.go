@@ -165,6 +165,7 @@ func (a *Agent) update(ctx context.Context) []updater.Result {
 	results := updater.Run(ctx, list, bundles, updater.Options{FailFast: a.c.FailFast, Log: a.log})
 	a.settle(results, bundles)
 	a.log.Info("services were told", "certificates", len(bundles))
+	a.told.updated(results, bundles)
 	return results
 }
 

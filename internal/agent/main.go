@@ -18,10 +18,12 @@ import (
 
 const usage = `certfleet-agent brings certificates that are pushed to this machine to the services on it.
 
-usage: certfleet-agent [--config FILE] [--debug] COMMAND
+usage: certfleet-agent [--config FILE] [--debug] COMMAND [TOKEN]
 
   run      receive by SFTP, bring to live, run the updaters; until it is stopped
   sync     bring what lies in staging to live, run the updaters, and end
+  join     become known to the manager that invited this agent: join TOKEN, or
+           join - to read the token, or join with it in CERTFLEET_JOIN_TOKEN
   check    say whether the configuration is good, and change nothing
   version  say which release this is
 
@@ -40,7 +42,7 @@ func Main(args []string, out, complaints io.Writer) int {
 		return 0
 	case err != nil:
 		return 2
-	case flags.NArg() != 1:
+	case flags.NArg() != 1 && !(flags.NArg() == 2 && flags.Arg(0) == "join"):
 		flags.Usage()
 		return 2
 	}
@@ -51,6 +53,9 @@ func Main(args []string, out, complaints io.Writer) int {
 	log := slog.New(slog.NewTextHandler(complaints, &slog.HandlerOptions{Level: level}))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if flags.Arg(0) == "join" {
+		return complain(joinAndSay(ctx, *path, flags.Arg(1), out), complaints)
+	}
 	return command(ctx, flags.Arg(0), *path, log, out, complaints)
 }
 
@@ -71,6 +76,11 @@ func command(ctx context.Context, word, path string, log *slog.Logger, out, comp
 		fmt.Fprint(complaints, usage)
 		return 2
 	}
+	return complain(err, complaints)
+}
+
+// complain says what went wrong and answers the exit status.
+func complain(err error, complaints io.Writer) int {
 	if err == nil {
 		return 0
 	}
@@ -81,6 +91,24 @@ func command(ctx context.Context, word, path string, log *slog.Logger, out, comp
 		}
 	}
 	return 1
+}
+
+func joinAndSay(ctx context.Context, path, word string, out io.Writer) error {
+	token, err := joinToken(word, os.Stdin)
+	if err != nil {
+		return err
+	}
+	c := Config{}.settled()
+	if _, absent := os.Stat(path); absent == nil || path != DefaultPath {
+		if c, err = Load(path); err != nil {
+			return err
+		}
+	}
+	name, err := Join(ctx, c, token)
+	if err == nil {
+		fmt.Fprintf(out, "joined as %s; the identity is in %s\nrestart the agent, so that it reports\n", name, c.Identity)
+	}
+	return err
 }
 
 // checkFile builds everything that a configuration names, and changes nothing.
@@ -110,6 +138,10 @@ func with(path string, log *slog.Logger, do func(*Agent) error) error {
 }
 
 func (a *Agent) listenAndRun(ctx context.Context) error {
+	if !a.pushed() {
+		a.log.Info("nobody may push; what is assigned is fetched", "staging", a.c.Staging, "release", certfleet.Release)
+		return a.Run(ctx, nil)
+	}
 	l, err := a.Listen(ctx)
 	if err != nil {
 		return err
@@ -119,10 +151,12 @@ func (a *Agent) listenAndRun(ctx context.Context) error {
 }
 
 func (a *Agent) syncAndTell(ctx context.Context, out io.Writer) error {
+	a.fetchAll(ctx)
 	r, err := a.Sync(ctx)
 	if err != nil {
 		return err
 	}
+	a.report(ctx)
 	for _, label := range slices.Sorted(slices.Values(r.Live)) {
 		fmt.Fprintf(out, "live: %s\n", label)
 	}

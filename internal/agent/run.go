@@ -20,6 +20,12 @@ const (
 	retryMax  = time.Hour
 )
 
+// pushed reports whether somebody may push. An agent that never joined has no
+// other way to get anything, so there it is an error when nobody may.
+func (a *Agent) pushed() bool {
+	return a.told == nil || len(a.c.SFTP.AuthorizedKeys) > 0 || a.c.SFTP.AuthorizedKeysFile != ""
+}
+
 // Listen opens the daemon's listener.
 func (a *Agent) Listen(ctx context.Context) (net.Listener, error) {
 	var lc net.ListenConfig
@@ -31,17 +37,23 @@ func (a *Agent) Listen(ctx context.Context) (net.Listener, error) {
 }
 
 // Run is the daemon: it serves SFTP on l, which it closes, and brings what comes
-// to live, until ctx ends.
+// to live, until ctx ends. Without l it only fetches.
 func (a *Agent) Run(ctx context.Context, l net.Listener) error {
 	changed := make(chan struct{}, 1)
-	s, err := a.newServer(changed)
-	if err != nil {
-		l.Close()
-		return err
-	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.serve(ctx, l) })
+	if l != nil {
+		s, err := a.newServer(changed)
+		if err != nil {
+			l.Close()
+			return err
+		}
+		g.Go(func() error { return s.serve(ctx, l) })
+	}
 	g.Go(func() error { return a.keep(ctx, changed) })
+	if a.told != nil {
+		g.Go(func() error { return a.told.run(ctx) })
+		g.Go(func() error { return a.told.pulls(ctx, changed) })
+	}
 	return g.Wait()
 }
 

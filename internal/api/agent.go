@@ -9,9 +9,9 @@ import (
 	"github.com/certfleet/certfleet"
 )
 
-// AgentProtocol is what an agent asks for in the handshake (RFC 7301). The
-// manager answers it with its private CA, and asks for a client certificate then
-// and only then.
+// AgentProtocol is what an agent offers in the handshake beside HTTP (RFC 7301).
+// It is a sign only: the manager speaks HTTP/1.1, shows a certificate of its
+// private CA, and asks for a client certificate, then and only then.
 const AgentProtocol = "certfleet-agent/1"
 
 // joinPrefix begins every join token, so that one is known when it is found.

@@ -58,7 +58,7 @@ func (a *App) forAgents() string {
 func (c *apiCerts) forAgents() func(*tls.ClientHelloInfo) (*tls.Config, error) {
 	agents := &apiCerts{app: c.app, ca: c.ca}
 	config := &tls.Config{
-		MinVersion: tls.VersionTLS13, NextProtos: []string{api.AgentProtocol}, ClientAuth: tls.RequestClientCert, ClientCAs: c.ca.Pool(),
+		MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}, ClientAuth: tls.RequestClientCert, ClientCAs: c.ca.Pool(),
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			agents.mu.Lock()
 			defer agents.mu.Unlock()
