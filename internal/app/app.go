@@ -70,6 +70,8 @@ type Options struct {
 	Keeper certfleet.Keeper
 	// After is called at the named places of a step; crash tests end the process there.
 	After func(place string)
+	// Lease is how long a claim holds, two minutes if zero; tests shorten it.
+	Lease time.Duration
 }
 
 // New builds a node: it opens the store and the sealing key and constructs every
@@ -101,7 +103,7 @@ func (a *App) openStore(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if a.DB, err = store.Open(ctx, string(where), store.Options{ReadOnly: o.ReadOnly}); err != nil {
+	if a.DB, err = store.Open(ctx, string(where), store.Options{ReadOnly: o.ReadOnly, Lease: o.Lease}); err != nil {
 		return err
 	}
 	a.Keys = keystore.New(a.Keeper, dataKeys{a.DB})

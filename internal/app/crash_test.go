@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -27,11 +28,16 @@ import (
 )
 
 // The environment that makes the test binary a node: where it dies ("never"
-// for not at all), and its state folder.
+// for not at all, "stops at ..." for a SIGSTOP there), its state folder, its
+// database, and how long its claims hold.
 const (
-	killAt   = "CERTFLEET_TEST_KILL_AT"
-	stateDir = "CERTFLEET_TEST_STATE"
+	killAt     = "CERTFLEET_TEST_KILL_AT"
+	stateDir   = "CERTFLEET_TEST_STATE"
+	databaseAt = "CERTFLEET_TEST_DATABASE"
+	leaseFor   = "CERTFLEET_TEST_LEASE"
 )
+
+const stopsAt = "stops at "
 
 func TestMain(m *testing.M) {
 	if place := os.Getenv(killAt); place != "" {
@@ -47,7 +53,14 @@ func beNode(place string) int {
 	c := config.Default()
 	c.StateDir = os.Getenv(stateDir)
 	c.Listen = config.Listen{API: config.Off, HTTP01: config.Off, TLSALPN01: config.Off}
-	a, err := app.New(ctx, c, app.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), After: func(at string) {
+	c.Database = config.Database(os.Getenv(databaseAt))
+	lease, _ := time.ParseDuration(os.Getenv(leaseFor)) // none is the usual one
+	stopped := false
+	a, err := app.New(ctx, c, app.Options{Lease: lease, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), After: func(at string) {
+		if stopsAt+at == place && !stopped {
+			stopped = true // one order alone is worked on
+			syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		}
 		if at == place {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {} // the signal is on its way
@@ -77,13 +90,17 @@ type node struct {
 type nest struct {
 	*testing.T
 	dir    string
+	url    string        // of the database, empty for a file
+	lease  time.Duration // of claims, zero for the usual
 	ca     *pebble.CA
 	db     *store.DB
 	placed atomic.Int64
 }
 
-func newNest(t *testing.T) *nest {
-	n := &nest{T: t, dir: storetest.Dir(t)}
+func newNest(t *testing.T) *nest { return newNestAt(t, "") }
+
+func newNestAt(t *testing.T, url string) *nest {
+	n := &nest{T: t, dir: storetest.Dir(t), url: url}
 	var err error
 	n.ca, err = pebble.Start(pebble.Options{HTTPPort: n.answer(), NonceReject: 15, Wrap: n.count})
 	if err != nil {
@@ -93,7 +110,7 @@ func newNest(t *testing.T) *nest {
 	if _, err := file.Create(filepath.Join(n.dir, "sealing.key")); err != nil {
 		t.Fatal(err)
 	}
-	if n.db, err = store.Open(t.Context(), filepath.Join(n.dir, "certfleet.db"), store.Options{}); err != nil {
+	if n.db, err = store.Open(t.Context(), cmp.Or(url, filepath.Join(n.dir, "certfleet.db")), store.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.db.Close() })
@@ -179,7 +196,7 @@ func (n *nest) start(place string) *node {
 		n.Fatal(err)
 	}
 	c := &node{Cmd: exec.Command(self), ended: make(chan struct{})}
-	c.Env = append(os.Environ(), killAt+"="+place, stateDir+"="+n.dir)
+	c.Env = append(os.Environ(), killAt+"="+place, stateDir+"="+n.dir, databaseAt+"="+n.url, leaseFor+"="+n.lease.String())
 	c.Stdout, c.Stderr = &c.said, &c.said
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := c.Start(); err != nil {
@@ -222,10 +239,17 @@ func (n *nest) order(certificate int64) *certfleet.Order {
 // starts another one.
 func TestAKilledNodeGoesOnWithTheSameOrder(t *testing.T) {
 	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) { killEverywhere(t, func(testing.TB) string { return "" }) })
+	t.Run("postgres", func(t *testing.T) { killEverywhere(t, storetest.PostgresURL) })
+}
+
+func killEverywhere(t *testing.T, url func(testing.TB) string) {
+	t.Parallel()
+	url(t) // skips here when there is no server
 	for _, place := range []string{"placing", "placed", "intended", "presented", "answered", "key made", "finalized", "downloaded"} {
 		t.Run(place, func(t *testing.T) {
 			t.Parallel()
-			n := newNest(t)
+			n := newNestAt(t, url(t))
 			id := n.want("killed.example")[0]
 			n.dies(n.start(place))
 			was := n.order(id)
@@ -253,11 +277,16 @@ func TestAKilledNodeGoesOnWithTheSameOrder(t *testing.T) {
 	}
 }
 
-// TestOfTwoNodesOneMayDie lets two processes share a SQLite file; one dies in
-// the middle of its first order, and the other does all the work.
+// TestOfTwoNodesOneMayDie lets two processes share a store; one dies in the
+// middle of its first order, and the other does all the work.
 func TestOfTwoNodesOneMayDie(t *testing.T) {
 	t.Parallel()
-	n := newNest(t)
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); oneDies(newNest(t)) })
+	t.Run("postgres", func(t *testing.T) { t.Parallel(); oneDies(newNestAt(t, storetest.PostgresURL(t))) })
+}
+
+func oneDies(n *nest) {
+	t := n.T
 	var names []string
 	for i := range 12 {
 		names = append(names, fmt.Sprintf("shared%d.example", i))
