@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet/internal/pebble"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -51,10 +51,11 @@ func installed(cond string) (bool, error) {
 
 func setup(e *testscript.Env) error {
 	for _, name := range []string{"API", "HTTP01", "TLSALPN01"} {
-		port, err := freePort()
+		port, giveBack, err := porttest.Take()
 		if err != nil {
 			return err
 		}
+		e.Defer(giveBack)
 		e.Setenv(name, "127.0.0.1:"+strconv.Itoa(port))
 	}
 	e.Setenv("CERTFLEET_CONFIG", e.WorkDir+"/certfleet.yaml")
@@ -63,18 +64,6 @@ func setup(e *testscript.Env) error {
 	e.Setenv("TZ", "UTC")
 	e.Values[trapKey{}] = &trap{}
 	return nil
-}
-
-// freePort is below the ports that the kernel gives to others meanwhile.
-func freePort() (port int, err error) {
-	for range 50 {
-		port = 10000 + rand.IntN(20000)
-		var ln net.Listener
-		if ln, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			return port, ln.Close()
-		}
-	}
-	return 0, err
 }
 
 // startPebble starts a CA that validates at $HTTP01 and $TLSALPN01, and tells

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/keeper"
 	"github.com/certfleet/certfleet/internal/pebble"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
 )
@@ -29,15 +29,12 @@ type fleet struct {
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	for range 50 { // below the ports that the kernel gives to others meanwhile
-		port := 10000 + rand.IntN(20000)
-		if ln, err := net.Listen("tcp", string(addr(port))); err == nil {
-			ln.Close()
-			return port
-		}
+	port, giveBack, err := porttest.Take()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free")
-	return 0
+	t.Cleanup(giveBack)
+	return port
 }
 
 // start boots Pebble and a node that uses it.
