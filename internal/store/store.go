@@ -101,7 +101,9 @@ func (d *DB) openSQLite(file string, o Options) error {
 		sync = "OFF"
 	}
 	dsn := "file:" + (&url.URL{Path: file}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=cache_size(-8000)"
-	writer := dsn + "&_pragma=journal_mode(WAL)&_pragma=synchronous(" + sync + ")&_txlock=immediate"
+	// Savepoints keep what they would undo in memory: in a file it took a tenth of
+	// the CPU of an order.
+	writer := dsn + "&_pragma=journal_mode(WAL)&_pragma=synchronous(" + sync + ")&_pragma=temp_store(2)&_txlock=immediate"
 	if o.ReadOnly {
 		dsn += "&mode=ro"
 		writer = dsn
