@@ -82,8 +82,8 @@ func (w *world) work(ctx context.Context, until time.Time) error {
 			return err
 		}
 		m, err := w.renew(ctx, until)
-		if err != nil || n+m == 0 {
-			return err
+		if err != nil || max(n, m) < batch {
+			return err // what becomes due meanwhile waits for the next tick
 		}
 	}
 	return nil

@@ -108,6 +108,9 @@ func (d *DB) openSQLite(file string, o Options) error {
 		dsn += "&mode=ro"
 		writer = dsn
 	}
+	if o.Fast { // more memory, and the file is written less often
+		writer += "&_pragma=cache_size(-64000)&_pragma=wal_autocheckpoint(16000)"
+	}
 	var err error
 	if d.w, err = sql.Open("sqlite", writer); err != nil {
 		return err
