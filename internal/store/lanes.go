@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -102,10 +103,20 @@ func (q Q) dueOf(ctx context.Context, lane certfleet.Lane, room string, shares [
 	return out, nil
 }
 
+// anyLane names all lanes, so that an index that begins with the lane leads to
+// what is due in each, past the orders that wait for another day.
+var anyLane = func() string {
+	var out []string
+	for _, l := range certfleet.Lanes {
+		out = append(out, strconv.Itoa(int(l)))
+	}
+	return "lane IN (" + strings.Join(out, ", ") + ")"
+}()
+
 // OrdersAhead counts the orders that nobody has begun to work on although they
 // are due, up to most.
 func (q Q) OrdersAhead(ctx context.Context, now time.Time, most int) (int, error) {
-	n, err := q.number(ctx, `SELECT count(*) FROM (SELECT id FROM orders WHERE state IN ('wanted', 'open') AND manual = 0 AND due_at <= $1 AND lease_until <= $1 LIMIT $2) AS d`, now.UnixMilli(), most)
+	n, err := q.number(ctx, `SELECT count(*) FROM (SELECT id FROM orders WHERE state IN ('wanted', 'open') AND manual = 0 AND `+anyLane+` AND due_at <= $1 AND lease_until <= $1 LIMIT $2) AS d`, now.UnixMilli(), most)
 	return int(n), err
 }
 
@@ -127,7 +138,8 @@ func (t *Tx) Raise(ctx context.Context, id int64) error {
 func nextTurns() string {
 	var out []string
 	for _, l := range certfleet.Lanes {
-		out = append(out, fmt.Sprintf("SELECT (SELECT due_at FROM certificate WHERE lane = %d AND waits_for = '' AND state = 'active' AND due_at > 0 ORDER BY due_at, id LIMIT 1) AS at", l))
+		out = append(out, fmt.Sprintf("SELECT (SELECT due_at FROM certificate WHERE lane = %d AND waits_for = '' AND state = 'active' AND due_at > 0 ORDER BY due_at, id LIMIT 1) AS at", l),
+			fmt.Sprintf("SELECT (SELECT due_at FROM orders WHERE lane = %d AND state IN ('wanted', 'open') AND manual = 0 AND lease_until = 0 ORDER BY due_at, id LIMIT 1)", l))
 	}
 	out = append(out, "SELECT (SELECT free_at FROM bucket WHERE free_at > 0 AND "+waited+" ORDER BY free_at, k LIMIT 1)",
 		"SELECT (SELECT urgent_at FROM certificate WHERE urgent_at > 0 AND due_at > 0 AND lane > 20 AND state = 'active' ORDER BY urgent_at, id LIMIT 1)",

@@ -54,7 +54,7 @@ func (q Q) LastOrder(ctx context.Context, certificate int64) (*certfleet.Order, 
 
 // DueOrders are the orders to step now, urgent lanes first, that nobody holds.
 func (q Q) DueOrders(ctx context.Context, now time.Time, limit int) ([]certfleet.Order, error) {
-	return orders.list(ctx, q, "WHERE state IN ('wanted', 'open') AND manual = 0 AND due_at <= $1 AND lease_until <= $1 ORDER BY lane, due_at, id LIMIT $2", now.UnixMilli(), limit)
+	return orders.list(ctx, q, "WHERE state IN ('wanted', 'open') AND manual = 0 AND "+anyLane+" AND due_at <= $1 AND lease_until <= $1 ORDER BY lane, due_at, id LIMIT $2", now.UnixMilli(), limit)
 }
 
 // ClaimOrder takes a due order for owner until the lease ends. The write repeats
@@ -94,7 +94,7 @@ func (t *Tx) FreeOwner(ctx context.Context, owner string) error {
 func (q Q) NextDue(ctx context.Context) (time.Time, error) {
 	n, err := q.number(ctx, `SELECT coalesce(min(at), 0) FROM (
 		`+nextTurns()+`
-		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM orders WHERE state IN ('wanted', 'open') AND manual = 0
+		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM orders WHERE lease_until > 0 AND state IN ('wanted', 'open') AND manual = 0
 		UNION ALL SELECT (SELECT due_at FROM delivery WHERE due_at > 0 AND lease_until = 0 ORDER BY due_at, id LIMIT 1)
 		UNION ALL SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM delivery WHERE lease_until > 0 AND due_at > 0
 		UNION ALL SELECT (SELECT ari_poll_at FROM version WHERE ari_poll_at > 0 ORDER BY ari_poll_at, id LIMIT 1)
