@@ -87,7 +87,7 @@ func (s schedule) next(now time.Time) time.Time {
 }
 
 // step goes one interval on. Days and weeks keep the time of day across changes
-// of clocks.
+// of clocks, and come back to it after one that left it out.
 func (s schedule) step(t time.Time) time.Time {
 	switch s.unit {
 	case "minute":
@@ -95,9 +95,14 @@ func (s schedule) step(t time.Time) time.Time {
 	case "hour":
 		return t.Add(time.Duration(s.every) * time.Hour)
 	case "day":
-		return t.AddDate(0, 0, int(s.every))
+		t = t.AddDate(0, 0, int(s.every))
+	default:
+		t = t.AddDate(0, 0, 7*int(s.every))
 	}
-	return t.AddDate(0, 0, 7*int(s.every))
+	if s.at != nil {
+		return s.at.on(t)
+	}
+	return t
 }
 
 func (c clock) on(t time.Time) time.Time {

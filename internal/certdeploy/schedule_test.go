@@ -41,6 +41,7 @@ func TestScheduleIsDueWhenTheOriginalIs(t *testing.T) {
 		{2, "monday", "09:00", "2026-07-20 09:00:05", "2026-08-03 09:00:00"},
 		{1, "day", "", "2026-03-28 12:00:00", "2026-03-29 12:00:00"},      // clocks go forward between
 		{1, "day", "02:30", "2026-03-29 01:00:00", "2026-03-29 03:30:00"}, // an hour that is left out
+		{1, "day", "02:30", "2026-03-29 05:00:00", "2026-03-30 02:30:00"},
 		{1, "day", "02:30", "2026-10-25 01:00:00", "2026-10-25 02:30:00"}, // an hour that comes twice
 	} {
 		parse := func(s string) time.Time {
