@@ -167,7 +167,7 @@ func (p *program) starting() []*cobra.Command {
 
 func (p *program) certificates() []*cobra.Command {
 	return in(groupCerts, p.addCommand(), p.listCommand(), p.showCommand(), p.whyCommand(), p.searchCommand(), p.renewCommand(), p.deliverCommand(), p.revokeCommand(), p.flipCommand(), p.replaceCommand(),
-		p.pauseCommand(), p.resumeCommand(), p.removeCommand(), p.importCommand(), p.exportCommand())
+		p.pauseCommand(), p.resumeCommand(), p.removeCommand(), p.importCommand(), p.hookCommand(), p.exportCommand())
 }
 
 func (p *program) looking() []*cobra.Command {
