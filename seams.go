@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"encoding/base64"
+	"iter"
 	"time"
 )
 
@@ -76,6 +77,34 @@ type Target interface {
 // Verifier is a Target that can say what it holds now.
 type Verifier interface {
 	Holds(ctx context.Context, certificate string, before Receipt) (fingerprint string, err error)
+}
+
+// Primer is a Target that can be written whole, and compared whole, faster than
+// certificate by certificate.
+type Primer interface {
+	// Prime writes everything that from yields, in the order of certificates that
+	// from keeps. from is called with the label to go on after: empty, or where an
+	// earlier call was interrupted. report, which may be nil, hears after each batch
+	// how far it is and which receipts have an error.
+	Prime(ctx context.Context, from func(after string) iter.Seq2[Bundle, error], report func(Progress, []Receipt)) (Progress, error)
+	// Verify compares what it holds with what it should: fingerprints by label.
+	Verify(ctx context.Context, want iter.Seq2[string, string], differs func(Difference)) (Progress, error)
+}
+
+// Progress is how far a full write or a comparison has come.
+type Progress struct {
+	Certificates int           // looked at so far
+	Names        int           // written
+	Failed       int           // certificates with a problem
+	After        string        // the label it goes on after
+	Took         time.Duration // since it began
+}
+
+// Difference is a certificate that a Target does not hold as it should.
+type Difference struct {
+	Certificate string // label
+	Want, Have  string // fingerprints; empty Have is none
+	Err         error
 }
 
 // Reader is a Target that keeps pairs where they can be read back, key and all.

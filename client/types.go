@@ -170,6 +170,10 @@ type (
 	TargetType = api.TargetType
 	// TargetField is one setting of a kind of target.
 	TargetField = api.TargetField
+	// TargetRun is one full write of a target, or one comparison with it.
+	TargetRun = api.TargetRun
+	// Finding is one certificate of a TargetRun that is not as it should be.
+	Finding = api.Finding
 	// Redelivery asks to deliver again.
 	Redelivery = api.Redelivery
 	// DeliverRequest asks to deliver a certificate, to a target, or both.

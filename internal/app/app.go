@@ -49,6 +49,7 @@ type App struct {
 	probe   probe.Options
 	hits    *hits
 	primes  primes
+	runs    *runs
 	acmeLog *slog.Logger
 
 	readOnly bool
@@ -133,7 +134,7 @@ func (a *App) build(o Options) error {
 	}
 	a.Work = &work.Work{DB: a.DB, Workers: a.Config.Work.Workers, Log: a.Log, Owner: owner, Grace: time.Duration(a.Config.Shutdown.Grace)}
 	a.Work.Kinds = a.kinds(owner)
-	a.hits = newHits(a.DB)
+	a.hits, a.runs = newHits(a.DB), newRuns()
 	return nil
 }
 

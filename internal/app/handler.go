@@ -35,6 +35,7 @@ func (a *App) acts() web.Acts {
 		return work.StepOnce(ctx, a.DB, a.Work.Owner, id, a.Issue.Step)
 	}
 	acts.Sweep = a.Sweep
+	acts.StartRun, acts.TargetRun = a.StartRun, a.targetRun
 	return acts
 }
 

@@ -35,6 +35,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.serveHandlers(ctx, group, listeners)
 	if !a.readOnly {
 		group.Go(func() error { return a.Edge.Run(ctx, a.Log) })
+		group.Go(func() error { return a.runs.run(ctx) })
 		a.solve(ctx, group, listeners)
 		group.Go(func() error { return a.Work.Run(ctx) })
 	}

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,6 +66,49 @@ func TestLookupsAreCountedByEdgeVersionAndHour(t *testing.T) {
 		})
 		if left, err := db.LookupsOf(t.Context(), f.version.ID, 10); gone != 1 || err != nil || len(left) != 2 {
 			t.Errorf("forgot %d, left %+v, %v", gone, left, err)
+		}
+	})
+}
+
+func TestWhatATargetShouldHoldIsReadByCertificate(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		second := f.addCertificate(t, db, "blog", "blog.example.com")
+		newer := f.addVersion(t, db, f.cert.ID, "beef")
+		other := f.addVersion(t, db, second.ID, "cafe")
+		want := func(v *certfleet.Version) {
+			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.WantDeliveries(ctx, v) })
+		}
+		want(&f.version)
+		want(newer)
+		want(other)
+		holds := func(after int64, limit int) (versions []int64) {
+			list, err := db.HoldsAt(t.Context(), f.target.ID, after, limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range list {
+				versions = append(versions, d.VersionID)
+			}
+			return versions
+		}
+		if got := holds(0, 10); !slices.Equal(got, []int64{newer.ID, other.ID}) {
+			t.Errorf("versions %v should be there, want the newest of each: %d and %d", got, newer.ID, other.ID)
+		}
+		if got := holds(f.cert.ID, 10); !slices.Equal(got, []int64{other.ID}) {
+			t.Errorf("after the first certificate %v", got)
+		}
+		if got := holds(0, 1); !slices.Equal(got, []int64{newer.ID}) {
+			t.Errorf("a page of one is %v", got)
+		}
+		d := deliveryOf(t, db, other.ID)
+		d.Held = true
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveDelivery(ctx, d) })
+		if got := holds(f.cert.ID, 10); len(got) != 0 {
+			t.Errorf("what waits for a canary is to be there: %v", got)
+		}
+		if n, err := db.CountAt(t.Context(), f.target.ID); err != nil || n != 2 {
+			t.Errorf("%d certificates go there, %v", n, err)
 		}
 	})
 }

@@ -42,6 +42,10 @@ type Acts struct {
 	// Of the plugins.
 	TargetTypes func() []api.TargetType
 	CheckTarget func(typ string, spec []byte) error
+	// StartRun starts to prime or verify a whole target; TargetRun tells how the last
+	// one stands on this node.
+	StartRun  func(ctx context.Context, target int64, what string) (api.TargetRun, error)
+	TargetRun func(target int64, what string) (api.TargetRun, bool)
 }
 
 // unable says that an act is not possible here.

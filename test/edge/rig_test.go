@@ -57,7 +57,7 @@ type rig struct {
 	fallback                  string // fingerprint of the default certificate
 }
 
-var config = template.Must(template.New("nginx.conf").Parse(`
+var nginxConf = template.Must(template.New("nginx.conf").Parse(`
 {{range .Load}}load_module {{.}};
 {{end}}{{.User}}
 worker_processes {{.Workers}};
@@ -189,7 +189,7 @@ func (r *rig) write(name string, b []byte) {
 func (r *rig) writeConfig() {
 	r.Helper()
 	var b strings.Builder
-	if err := config.Execute(&b, r); err != nil {
+	if err := nginxConf.Execute(&b, r); err != nil {
 		r.Fatal(err)
 	}
 	r.write("nginx.conf", []byte(b.String()))

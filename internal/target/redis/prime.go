@@ -17,14 +17,11 @@ const primeBatch = 500
 // cursorTTL is how long an interrupted full write can be resumed.
 const cursorTTL = 24 * time.Hour
 
-// Progress is how far a full write or a comparison has come.
-type Progress struct {
-	Certificates int           // looked at so far
-	Names        int           // written, or found well
-	Failed       int           // certificates with a problem
-	After        string        // the label it goes on after
-	Took         time.Duration // since it began
-}
+// The words of a full write and a comparison, from the root.
+type (
+	Progress   = certfleet.Progress
+	Difference = certfleet.Difference
+)
 
 // Prime writes everything that from yields, in order of labels, in pipelines.
 // from is called with the label to go on after: empty, or where an earlier call
@@ -126,13 +123,6 @@ func (t *Target) announceAll(ctx context.Context, db goredis.UniversalClient) er
 		problems = append(problems, r.Err)
 	}
 	return errors.Join(problems...)
-}
-
-// Difference is a certificate that Redis does not hold as it should.
-type Difference struct {
-	Certificate string
-	Want, Have  string // fingerprints
-	Err         error
 }
 
 // Verify compares what Redis holds with what it should: fingerprints by label.
