@@ -176,7 +176,7 @@ func (p *program) looking() []*cobra.Command {
 }
 
 func (p *program) fleet() []*cobra.Command {
-	return in(groupFleet, p.applyCommand(), p.authoritiesCommand(), p.accountsCommand(), p.policiesCommand(), p.targetsCommand(), p.agentsCommand(), p.domainsCommand(), p.tokensCommand())
+	return in(groupFleet, p.applyCommand(), p.authoritiesCommand(), p.accountsCommand(), p.policiesCommand(), p.blocklistCommand(), p.targetsCommand(), p.agentsCommand(), p.domainsCommand(), p.tokensCommand())
 }
 
 func (p *program) care() []*cobra.Command {

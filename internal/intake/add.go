@@ -71,6 +71,9 @@ func taken(what, label string, fields []api.FieldChange) error {
 }
 
 func (r Room) policyFor(ctx context.Context, tx *store.Tx, w *want) (*certfleet.Policy, error) {
+	if err := r.allowed(ctx, tx.Q, w.names); err != nil {
+		return nil, err
+	}
 	p, err := tx.PolicyByLabel(ctx, r.tenant(), w.policy)
 	if gone(err) {
 		return nil, invalid("make the policy first, or name one that exists", fmt.Sprintf("policy %q does not exist", w.policy))

@@ -153,3 +153,38 @@ func TestTroubleWithTheBackupLeavesThePrimaryAlone(t *testing.T) {
 		t.Errorf("flipping to a backup that is not there: %v", err)
 	}
 }
+
+// TestALimitThatFreesTooLateMovesToTheSecondAuthority gives the first authority
+// one order a week, which is used.
+func TestALimitThatFreesTooLateMovesToTheSecondAuthority(t *testing.T) {
+	h := build(t, storetest.SQLite(t), pebble.Options{})
+	r := h.room(nil)
+	other := h.second("other")
+	h.tx(func(ctx context.Context, tx *store.Tx) error {
+		return tx.SetOverride(ctx, store.LimitOverride{Authority: "pebble", Name: "new-orders", N: 1, Period: 7 * 24 * time.Hour})
+	})
+	p := h.policyLike("two", func(s *certfleet.PolicySpec) { s.Authorities = []string{"pebble", "other"} })
+	if o := h.open(r, h.wantBy(p, "a.example.com")); o.AuthorityID != h.auth.ID {
+		t.Errorf("the first order goes to authority %d", o.AuthorityID)
+	}
+	if o := h.open(r, h.wantBy(p, "b.example.com")); o.AuthorityID != other.ID {
+		t.Errorf("the second order goes to authority %d; want %d", o.AuthorityID, other.ID)
+	}
+	alone := h.want("c.example.com")
+	if err := r.Open(t.Context(), alone.ID, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if c := h.certificate(alone.ID); !strings.Contains(c.DueReason, "new-orders") || !c.DueAt.After(time.Now().Add(time.Hour)) {
+		t.Errorf("with one authority it waits until %s: %s", c.DueAt, c.DueReason)
+	}
+	h.tx(func(ctx context.Context, tx *store.Tx) error {
+		return tx.Block(ctx, &store.Blocked{Kind: "name", Pattern: "d.example.com"})
+	})
+	never := h.wantBy(p, "d.example.com")
+	if err := r.Open(t.Context(), never.ID, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if c := h.certificate(never.ID); !strings.Contains(c.Problem, "blocklist") {
+		t.Errorf("a name on the blocklist: %+v", c)
+	}
+}

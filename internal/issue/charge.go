@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/plan"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
@@ -15,6 +16,9 @@ func (r *Room) admit(ctx context.Context, tx *store.Tx, e *entry, cert *certflee
 	no, err := e.open(ctx, tx)
 	if err != nil || no == nil {
 		return err == nil, err
+	}
+	if e.move && plan.TooLate(tx.Now(), no.until, cert.UrgentAt, cert.NotAfter) {
+		return false, errElsewhere
 	}
 	return false, wait(ctx, tx, cert, no)
 }

@@ -54,6 +54,7 @@ func accountOf(a *certfleet.Account) string { return plan.AccountName(a.URL, a.I
 type entry struct {
 	book   book
 	asking plan.Asking
+	move   bool // another authority may be asked instead
 	lost   bool // a request may have gone out, and its answer was lost
 	have   []store.Touch
 	kept   []store.Touch

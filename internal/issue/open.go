@@ -3,6 +3,7 @@ package issue
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,10 +35,23 @@ func (r *Room) Open(ctx context.Context, id int64, now time.Time) error {
 	if err != nil {
 		return r.cannotOpen(ctx, cert, now, err)
 	}
+	if err = r.openOrder(ctx, cert, o, now, true); !errors.Is(err, errElsewhere) {
+		return err
+	}
+	if next := r.elsewhere(ctx, cert, o); next != nil {
+		o = next
+	}
+	return r.openOrder(ctx, cert, o, now, false)
+}
+
+// openOrder adds an order and its line in the ledger. If it may move, a limit
+// that frees too late is answered by errElsewhere, and nothing is written.
+func (r *Room) openOrder(ctx context.Context, cert *certfleet.Certificate, o *certfleet.Order, now time.Time, move bool) error {
 	line, err := r.entry(ctx, o, cert, now)
 	if err != nil {
 		return err
 	}
+	line.move = move
 	return r.DB.Tx(ctx, now, func(tx *store.Tx) error {
 		if _, err := tx.LiveOrder(ctx, cert.ID, o.Slot); err == nil {
 			cert.DueAt = time.Time{}
@@ -67,7 +81,24 @@ func (r *Room) draft(ctx context.Context, cert *certfleet.Certificate) (*certfle
 	if err != nil {
 		return nil, err
 	}
+	if err := r.forbidden(ctx, cert); err != nil {
+		return nil, err
+	}
 	return r.draftFor(ctx, cert, policy, "")
+}
+
+// forbidden refuses a certificate of whose names one was put on the blocklist.
+func (r *Room) forbidden(ctx context.Context, cert *certfleet.Certificate) error {
+	for _, n := range cert.Names {
+		b, err := r.DB.BlockedBy(ctx, cert.Tenant, n)
+		if err == nil {
+			return &certfleet.Error{Kind: certfleet.Denied, Msg: fmt.Sprintf("%s is on the blocklist (%s %s)", n, b.Kind, b.Pattern), Advice: "leave the name out, or take it off with certfleet blocklist remove"}
+		}
+		if certfleet.KindOf(err) != certfleet.NotFound {
+			return err
+		}
+	}
+	return nil
 }
 
 // draftFor is the order that a policy asks for; an empty slot is that of its key type.
@@ -108,9 +139,14 @@ func (r *Room) choose(ctx context.Context, cert *certfleet.Certificate, p *certf
 		return nil, nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("policy %q names no authority", p.Label), Advice: "set authorities in the policy"}
 	}
 	label := labels[0]
-	if len(labels) > 1 && r.failsOver(ctx, cert) {
+	if len(labels) > 1 && r.failsOver(ctx, cert) && r.permitted(ctx, cert, p, labels[1]) {
 		label = labels[1]
 	}
+	return r.accountAt(ctx, cert, p, label)
+}
+
+// accountAt is an authority that a policy names, and the account to use there.
+func (r *Room) accountAt(ctx context.Context, cert *certfleet.Certificate, p *certfleet.Policy, label string) (*certfleet.Authority, *certfleet.Account, error) {
 	a, err := r.DB.AuthorityByLabel(ctx, cert.Tenant, label)
 	if err != nil {
 		return nil, nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("policy %q names authority %q, which does not exist", p.Label, label), Advice: "create the authority or correct the policy", Err: err}

@@ -170,6 +170,23 @@ func Relook(now time.Time, life time.Duration, luck float64) time.Time {
 	return now.Add(every/2 + time.Duration(luck*float64(every)/2))
 }
 
+// patienceWithout is how long a certificate that was never got waits for a limit
+// before the next authority is asked.
+const patienceWithout = 6 * time.Hour
+
+// TooLate reports whether a limit that frees at until (zero: when a person helps)
+// frees too late to wait for: when half of the time set aside for renewing would
+// be gone. A certificate that was never got (zero notAfter) waits a few hours.
+func TooLate(now, until, urgentAt, notAfter time.Time) bool {
+	switch {
+	case until.IsZero():
+		return true
+	case notAfter.IsZero():
+		return until.Sub(now) > patienceWithout
+	}
+	return until.After(notAfter.Add(-2 * notAfter.Sub(urgentAt)))
+}
+
 // triesWithout is after how many failures a certificate that was never got is
 // asked for at the next authority.
 const triesWithout = 3

@@ -7,6 +7,26 @@ import (
 	"github.com/certfleet/certfleet/internal/plan"
 )
 
+func TestALimitFreesTooLateAtHalfOfTheSlack(t *testing.T) {
+	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+	expiry := now.Add(30 * 24 * time.Hour)
+	urgent := plan.UrgentAt(expiry.Add(-90*24*time.Hour), expiry)
+	for what, c := range map[string]struct {
+		until, urgent, expiry time.Time
+		want                  bool
+	}{
+		"a person":                    {time.Time{}, urgent, expiry, true},
+		"before half of the slack":    {expiry.Add(-15 * 24 * time.Hour), urgent, expiry, false},
+		"after half of the slack":     {expiry.Add(-15*24*time.Hour + time.Second), urgent, expiry, true},
+		"never got, in a few hours":   {now.Add(6 * time.Hour), time.Time{}, time.Time{}, false},
+		"never got, only after those": {now.Add(7 * time.Hour), time.Time{}, time.Time{}, true},
+	} {
+		if got := plan.TooLate(now, c.until, c.urgent, c.expiry); got != c.want {
+			t.Errorf("%s: %v; want %v", what, got, c.want)
+		}
+	}
+}
+
 func TestHowLongManyRenewalsTake(t *testing.T) {
 	own := []plan.Override{{Authority: "own-ca", Limit: plan.Limit{Name: plan.NewOrders, Count: 100, Period: time.Hour}}}
 	for _, c := range []struct {

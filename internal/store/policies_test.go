@@ -105,6 +105,9 @@ func fillPolicies(t testing.TB, db *store.DB, f *fleet) {
 		if err := tx.NewGeneration(ctx, f.version.ID); err != nil {
 			return err
 		}
+		if err := tx.Block(ctx, &store.Blocked{Kind: "name", Pattern: "never.example"}); err != nil {
+			return err
+		}
 		r := certfleet.Replacement{}
 		if err := tx.AddReplacement(ctx, &r); err != nil {
 			return err
@@ -120,10 +123,43 @@ func fillPolicies(t testing.TB, db *store.DB, f *fleet) {
 	for _, q := range []string{
 		"INSERT INTO domain_second (domain_id, challenge) SELECT id, 'dns-01' FROM domain",
 		"INSERT INTO factory (tenant_id, label) VALUES (1, 'hosting')",
-		"INSERT INTO blocked (tenant_id, kind, pattern, created_at) VALUES (1, 'name', 'never.example', 1)",
 	} {
 		if _, err := db.Raw().ExecContext(t.Context(), q); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+func TestTheBlocklistForbidsNamesDomainsAndSuffixes(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		for _, b := range []store.Blocked{{Kind: "name", Pattern: "one.example.com"}, {Kind: "domain", Pattern: "never.example"}, {Kind: "suffix", Pattern: "corp.example.org"}} {
+			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Block(ctx, &b) })
+		}
+		forbidden := func(n string) bool {
+			t.Helper()
+			_, err := db.BlockedBy(t.Context(), 0, name(t, n))
+			if err != nil && certfleet.KindOf(err) != certfleet.NotFound {
+				t.Fatal(err)
+			}
+			return err == nil
+		}
+		for n, want := range map[string]bool{
+			"one.example.com": true, "*.one.example.com": true, "a.one.example.com": false, "example.com": false,
+			"never.example": true, "www.never.example": true, "whenever.example": false,
+			"corp.example.org": true, "a.b.corp.example.org": true, "acorp.example.org": false, "192.0.2.1": false,
+		} {
+			if got := forbidden(n); got != want {
+				t.Errorf("%s is forbidden: %v; want %v", n, got, want)
+			}
+		}
+		if list, err := db.Blocklist(t.Context(), 0); err != nil || len(list) != 3 {
+			t.Errorf("blocklist %+v, %v", list, err)
+		}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return tx.Unblock(ctx, store.Blocked{Kind: "domain", Pattern: "never.example"})
+		})
+		if forbidden("never.example") {
+			t.Error("it is forbidden after it was taken off")
+		}
+	})
 }

@@ -104,6 +104,7 @@ func (s *server) routes() {
 	s.policyRoutes()
 	s.backupRoutes()
 	s.replacementRoutes()
+	s.blocklistRoutes()
 	s.authorityRoutes()
 	s.accountRoutes()
 	s.targetRoutes()
