@@ -109,9 +109,9 @@ func (w *world) raise(ctx context.Context) error {
 	}
 }
 
-// poll asks for windows that have changed, see revoke.
+// poll asks for windows that have changed, see revoke, once the CA answers.
 func (w *world) poll(ctx context.Context) error {
-	for {
+	for !w.back(w.now).After(w.now) {
 		list, err := w.db.DuePolls(ctx, w.now, 500)
 		if err != nil || len(list) == 0 {
 			return err
@@ -123,6 +123,7 @@ func (w *world) poll(ctx context.Context) error {
 			}
 		}
 	}
+	return nil
 }
 
 // step goes on with orders that waited.
