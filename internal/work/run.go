@@ -117,7 +117,7 @@ func (w *Work) handOut(ctx, calls context.Context, slots chan struct{}, freed ch
 			}
 			continue
 		}
-		for _, id := range ids {
+		for _, id := range w.mineFirst(ids) {
 			j := job{k.Name, id}
 			if len(slots) == cap(slots) || ctx.Err() != nil {
 				return true
