@@ -215,6 +215,9 @@ func (r *Room) later(ctx context.Context, j *job, typ string, cause error, advic
 	if !o.ExpiresAt.IsZero() && time.Now().After(o.ExpiresAt) {
 		return 0, r.fail(ctx, j, failure{typ: typ, msg: "the order expired: " + cause.Error(), advice: advice, retry: retry})
 	}
+	if r.movesOn(ctx, j) {
+		return 0, r.fail(ctx, j, failure{typ: typ, msg: cause.Error(), advice: advice})
+	}
 	o.Attempts++
 	o.Problem, o.ProblemType, o.Advice = cause.Error(), typ, advice
 	at := plan.Again(time.Now(), o.Attempts, retry, r.luck())

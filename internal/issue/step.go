@@ -97,6 +97,9 @@ func (r *Room) place(ctx context.Context, j *job) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	if !until.IsZero() && r.movesOn(ctx, j) {
+		return 0, r.fail(ctx, j, failure{typ: "serverInternal", msg: reason, advice: "wait: the next order goes to the second authority"})
+	}
 	if !until.IsZero() {
 		j.order.Problem, j.order.ProblemType, j.order.Advice = reason, "rateLimited", "wait: the CA named this time itself"
 		return until.Sub(j.now), r.commit(ctx, j, nil)
