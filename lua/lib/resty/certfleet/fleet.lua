@@ -74,7 +74,8 @@ function Fleet:parse(p)
     if not_after <= now() then
         return nil, "the certificate has expired"
     end
-    return { cert = chain, key = key, not_after = not_after }
+    chain = x509.join(chain, key, p.chain)
+    return chain and { cert = chain, key = key, not_after = not_after }, "certificate: it cannot be parsed twice"
 end
 
 local function digest(r)
