@@ -12,9 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/certfleet/certfleet"
-	"github.com/certfleet/certfleet/internal/target/redis"
 )
 
 const (
@@ -23,37 +20,62 @@ const (
 	concurrent = 16
 )
 
-// contender is one nginx under load, and what its worker spent on it.
+// contender is one server under load, and what its process spent on it.
 type contender struct {
-	name   string
-	rig    *rig
-	names  int
-	worker int
-	spent  []float64 // microseconds of CPU a handshake, by round
+	name  string
+	names int // how many are asked for, by chance; none asks for the first
+	open  func(b *testing.B, c *contender)
+	warm  bool // ask for each name once before the first round
+
+	addr  string
+	pid   int       // whose CPU counts
+	spent []float64 // microseconds of CPU a handshake, by round
 }
 
-// BenchmarkHandshake compares the CPU time that the server process spends on a
-// full TLS 1.3 handshake: one static certificate, and our module with parsed
-// pairs in memory, in interleaved rounds on the same machine. Run it once:
+// BenchmarkHandshake compares the CPU time that server processes spend on a full
+// TLS 1.3 handshake, in interleaved rounds on the same machine: our module with
+// parsed pairs in memory beside one static certificate, then other servers, and
+// with CERTFLEET_LONG=1 a hundred thousand names, more than a worker keeps parsed.
+// Run it once:
 //
 //	go test -run '^$' -bench Handshake -benchtime 1x ./test/edge
 func BenchmarkHandshake(b *testing.B) {
-	list := []*contender{{name: "static"}, {name: "hook", names: 1}, {name: "warm-1000", names: 1000}, {name: "warm-10000", names: 10000}}
-	for _, c := range list {
-		c.start(b)
+	for _, group := range []struct {
+		name string
+		list []*contender
+	}{
+		{"module", []*contender{static(), blocks(1000), hook(), module(1), module(1000), module(10_000)}},
+		{"others", []*contender{static(), module(1000), byVariable(1000), haproxy(1000), goServer(1000)}},
+		{"many", []*contender{static(), module(10_000), manyNames(100_000)}},
+	} {
+		b.Run(group.name, func(b *testing.B) {
+			if group.name == "many" && os.Getenv("CERTFLEET_LONG") != "1" {
+				b.Skip("a hundred thousand names take minutes to make; set CERTFLEET_LONG=1")
+			}
+			compare(b, group.list)
+		})
 	}
+}
+
+func compare(b *testing.B, list []*contender) {
+	for _, c := range list {
+		if c.open(b, c); c.warm {
+			c.askForEach(b)
+		}
+	}
+	reference := list[0]
+	inTurn := slices.Clone(list)
 	for b.Loop() {
 		for range rounds {
-			rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-			for _, c := range list {
+			rand.Shuffle(len(inTurn), func(i, j int) { inTurn[i], inTurn[j] = inTurn[j], inTurn[i] })
+			for _, c := range inTurn {
 				c.round(b)
 			}
 		}
 	}
-	static := list[slices.IndexFunc(list, func(c *contender) bool { return c.name == "static" })]
 	for _, c := range list {
 		b.ReportMetric(median(c.spent), c.name+"-µs")
-		b.ReportMetric(median(c.against(static)), c.name+"-ratio")
+		b.ReportMetric(median(c.against(reference)), c.name+"-ratio")
 	}
 }
 
@@ -67,47 +89,33 @@ func (c *contender) against(other *contender) []float64 {
 	return ratios
 }
 
-func (c *contender) start(b *testing.B) {
+// askForEach shakes hands for each name, so that all are parsed.
+func (c *contender) askForEach(b *testing.B) {
 	b.Helper()
-	s := settings{Options: "ttl = 3600, lru_size = 20000", Dict: "64m"}
-	switch c.name {
-	case "static":
-		s = settings{Plain: true}
-	case "hook": // what the hook alone costs
-		s = settings{Plain: true, Serve: "local nothing = 1"}
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range concurrent {
+		group.Go(func() {
+			for i := next.Add(1) - 1; i < int64(c.names); i = next.Add(1) - 1 {
+				if _, err := (hello{name: shop(int(i))}).shake(c.addr); err != nil {
+					b.Errorf("%s: %v", c.name, err)
+					return
+				}
+			}
+		})
 	}
-	c.rig = start(b, s)
-	if c.names > 1 {
-		c.fill(b)
-	}
-	c.worker = workerOf(b, c.rig.cmd.Process.Pid)
-}
-
-// fill delivers the names and shakes hands for each, so that all are parsed.
-func (c *contender) fill(b *testing.B) {
-	b.Helper()
-	for from := 0; from < c.names; from += 500 {
-		var bundles []certfleet.Bundle
-		for i := from; i < from+500; i++ {
-			bundles = append(bundles, c.rig.bundle(int64(i+1), fmt.Sprintf("shop%d.example.com", i)))
-		}
-		c.rig.deliver(bundles...)
-	}
-	for i := range c.names {
-		c.rig.served(fmt.Sprintf("shop%d.example.com", i))
-	}
+	group.Wait()
 }
 
 func (c *contender) round(b *testing.B) {
 	b.Helper()
 	var n atomic.Int64
 	var group sync.WaitGroup
-	before, until := cpu(b, c.worker), time.Now().Add(roundTime)
+	before, until := cpu(b, c.pid), time.Now().Add(roundTime)
 	for range concurrent {
 		group.Go(func() {
 			for time.Now().Before(until) {
-				name := fmt.Sprintf("shop%d.example.com", rand.IntN(max(c.names, 1)))
-				if _, err := (hello{name: name, version: 0x0304}).shake(c.rig.TLS); err != nil {
+				if _, err := (hello{name: shop(rand.IntN(max(c.names, 1))), version: 0x0304}).shake(c.addr); err != nil {
 					b.Errorf("%s: %v", c.name, err)
 					return
 				}
@@ -116,8 +124,10 @@ func (c *contender) round(b *testing.B) {
 		})
 	}
 	group.Wait()
-	c.spent = append(c.spent, (cpu(b, c.worker)-before)/float64(n.Load()))
+	c.spent = append(c.spent, (cpu(b, c.pid)-before)/float64(n.Load()))
 }
+
+func shop(i int) string { return fmt.Sprintf("shop%d.example.com", i) }
 
 func median(list []float64) float64 {
 	s := slices.Sorted(slices.Values(list))
@@ -149,38 +159,31 @@ func childOf(parent int) int {
 	return 0
 }
 
-// cpu is the time that a process ran, in microseconds.
-func cpu(b *testing.B, pid int) float64 {
+// cpu is the time that all threads of a process ran, in microseconds.
+func cpu(b *testing.B, pid int) (sum float64) {
 	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
-	if err != nil {
-		b.Skipf("this kernel does not count run time: %v", err)
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if len(files) == 0 {
+		b.Skip("this kernel does not count run time")
 	}
-	ns, err := strconv.ParseFloat(strings.Fields(string(text))[0], 64)
-	if err != nil {
-		b.Fatal(err)
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ns, err := strconv.ParseFloat(strings.Fields(string(text))[0], 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sum += ns / 1000
 	}
-	return ns / 1000
+	return sum
 }
 
-// BenchmarkColdPath is the CPU time of nginx for a handshake whose pair only
-// Redis has: lookup, parsing and caching included.
+// BenchmarkColdPath is the CPU time of nginx for a handshake whose pair no
+// worker has parsed: lookup, parsing and caching included, by where it is found.
 func BenchmarkColdPath(b *testing.B) {
-	for layout := 1; layout <= 3; layout++ {
-		b.Run(fmt.Sprintf("layout%d", layout), func(b *testing.B) {
-			r := start(b, settings{Options: fmt.Sprintf("layout = %d, subscribe = false", layout), Dict: "64m", Redis: redis.Config{Layout: layout}})
-			bundles := make([]certfleet.Bundle, b.N)
-			for i := range bundles {
-				bundles[i] = r.bundle(int64(i+1), fmt.Sprintf("shop%d.example.com", i))
-			}
-			r.deliver(bundles...)
-			worker := workerOf(b, r.cmd.Process.Pid)
-			before := cpu(b, worker)
-			b.ResetTimer()
-			for _, x := range bundles {
-				r.served(x.Certificate)
-			}
-			b.ReportMetric((cpu(b, worker)-before)/float64(b.N), "cpu-µs/op")
-		})
+	for _, tier := range []string{"dict", "redis-1", "redis-2", "redis-3", "manager"} {
+		b.Run(tier, func(b *testing.B) { cold(b, tier) })
 	}
 }

@@ -28,7 +28,7 @@ type manager struct {
 	delay    time.Duration
 }
 
-func newManager(t *testing.T) *manager {
+func newManager(t testing.TB) *manager {
 	m := &manager{answers: map[string]any{}}
 	m.Server = httptest.NewServer(m)
 	m.URL = m.Server.URL + "/.well-known/peter_sslers"
