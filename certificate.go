@@ -41,7 +41,15 @@ type Certificate struct {
 	NotAfter  time.Time
 	CreatedAt time.Time
 	Rev       int64
+
+	// Who renews it in our place, such as certbot, and when a version was last taken
+	// over from there; empty when we do. Such a certificate is paused.
+	External   string
+	ExternalAt time.Time
 }
+
+// ExternalCertbot says that certbot renews a certificate.
+const ExternalCertbot = "certbot"
 
 // Lane is an order of precedence; a lower number goes first.
 type Lane int

@@ -23,13 +23,16 @@ type Certificate struct {
 	NotAfter  time.Time         `json:"not_after,omitzero" doc:"Until when the version in use is valid."`
 	CreatedAt time.Time         `json:"created_at"`
 	Rev       int64             `json:"rev" doc:"Rises with every change."`
+
+	External   string    `json:"external,omitempty" doc:"Who renews it in our place, such as certbot. It is paused here; to resume it makes it ours."`
+	ExternalAt time.Time `json:"external_at,omitzero" doc:"When a version was last taken over from there."`
 }
 
 // CertificateQuery narrows a list of certificates.
 type CertificateQuery struct {
 	Paging
 	Labelled
-	State         string `query:"state" doc:"active, paused, parked, removed, failing, due, none (no version yet) or all; empty means all but removed."`
+	State         string `query:"state" doc:"active, paused, external (paused, and somebody else renews it), parked, removed, failing, due, none (no version yet) or all; empty means all but removed."`
 	DueWithin     string `query:"due_within" doc:"Its next order opens within this time, such as 36h or 7d."`
 	ExpiresWithin string `query:"expires_within" doc:"Its version in use expires within this time."`
 	Issuer        string `query:"issuer" doc:"Part of the name of the issuer of the version in use, from the start of a word, such as R11 or let's encrypt."`

@@ -14,6 +14,7 @@ func OfCertificate(c *certfleet.Certificate) Certificate {
 		ID: c.ID, Label: c.Label, Names: certfleet.Strings(c.Names), Policy: c.Policy, Targets: some(c.Targets), Labels: words(c.Labels),
 		State: string(c.State), DueAt: c.DueAt, DueReason: c.DueReason, Lane: c.Lane.String(), Failures: c.Failures, Problem: c.Problem,
 		Advice: c.Advice, FailedAt: c.FailedAt, VersionID: c.VersionID, NotAfter: c.NotAfter, CreatedAt: c.CreatedAt, Rev: c.Rev,
+		External: c.External, ExternalAt: c.ExternalAt,
 	}
 }
 

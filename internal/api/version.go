@@ -116,6 +116,7 @@ type Import struct {
 	Policy   string            `json:"policy,omitempty"`
 	Targets  []string          `json:"targets,omitempty"`
 	Labels   map[string]string `json:"labels,omitempty"`
+	External string            `json:"external,omitempty" enum:"certbot" doc:"Who goes on to renew it. The certificate is marked so, unless it is renewed here already."`
 	Manage   bool              `json:"manage,omitempty" doc:"Renew it from now on; else it is paused until it is resumed."`
 	Force    bool              `json:"force,omitempty" doc:"Take it although it has expired or is self-signed."`
 

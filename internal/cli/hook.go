@@ -20,10 +20,10 @@ func (p *program) hookCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "hook", Short: "Be certbot's deploy hook: import what it renewed, and deliver",
 		Long: `Import the lineage that certbot has just renewed, named by RENEWED_LINEAGE, and have
-it delivered to its targets. certbot stays the issuer: the certificate is paused
-here, so it is never renewed twice. Repeating it is harmless. When the manager
-cannot be reached it ends with 3 and says how to repeat it; certbot's own files are
-not touched.`,
+it delivered to its targets. certbot stays the issuer: the certificate is marked
+external here, and is not renewed until certfleet resume makes it ours. Repeating it
+is harmless. When the manager cannot be reached it ends with 3 and says how to
+repeat it; certbot's own files are not touched.`,
 		Example: "  certbot renew --deploy-hook 'certfleet hook --target edge1'\n  RENEWED_LINEAGE=/etc/letsencrypt/live/shop.example certfleet hook --target edge1",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -52,7 +52,7 @@ func (p *program) hook(ctx context.Context, lineage string, i client.Import) err
 	if err != nil {
 		return err
 	}
-	i.Label, i.ChainPEM, i.KeyPEM = filepath.Base(lineage), string(chain), string(key)
+	i.Label, i.ChainPEM, i.KeyPEM, i.External = filepath.Base(lineage), string(chain), string(key), certfleet.ExternalCertbot
 	if err = p.asBefore(ctx, &i); err == nil {
 		err = p.importHooked(ctx, i)
 	}

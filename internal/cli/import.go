@@ -85,7 +85,10 @@ func (p *program) importOne(ctx context.Context, i client.Import) error {
 
 func (p *program) sayImported(got *client.Imported) {
 	state := "it is renewed from now on"
-	if got.Certificate.State == "paused" {
+	switch {
+	case got.Certificate.External != "":
+		state = got.Certificate.External + " goes on to renew it"
+	case got.Certificate.State == "paused":
 		state = "not renewed until: certfleet resume " + got.Certificate.Label
 	}
 	p.say("%s: version %d until %s%s; %s", got.Certificate.Label, got.Version.ID, p.day(got.Version.NotAfter), word(got.Known, " was here before", ""), state)

@@ -32,7 +32,7 @@ func (p *program) listCommand() *cobra.Command {
 		Short: "List certificates",
 		Long: `List certificates, with how they stand and what comes next.
 
-A state is active, paused, parked (our stop), removed, failing (the last order
+A state is active, paused, external (certbot renews it), parked (our stop), removed, failing (the last order
 went wrong), due, none (nothing issued yet) or all.`,
 		Example: `  certfleet list
   certfleet list --state failing
@@ -50,7 +50,7 @@ went wrong), due, none (nothing issued yet) or all.`,
 	f.StringVar(&q.Policy, "policy", "", "only those of the policy with this `LABEL`")
 	f.StringVar(&q.Target, "target", "", "only those that go to the target with this `LABEL`")
 	limit := limited(cmd)
-	flagWords(cmd, "state", "active", "paused", "parked", "removed", "failing", "due", "none", "all")
+	flagWords(cmd, "state", "active", "paused", "external", "parked", "removed", "failing", "due", "none", "all")
 	cmd.RegisterFlagCompletionFunc("policy", p.offers(0, policyLabels))
 	cmd.RegisterFlagCompletionFunc("target", p.offers(0, targetLabels))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -75,6 +75,8 @@ func stateOf(c *client.Certificate) string {
 		return "failing"
 	case c.State == "active" && c.VersionID == 0:
 		return "wanted"
+	case c.External != "":
+		return "external"
 	}
 	return c.State
 }
@@ -89,12 +91,19 @@ func namesBeside(label string, names []string) string {
 
 func (p *program) next(c *client.Certificate) string {
 	switch {
+	case c.External != "":
+		return p.external(c)
 	case c.State != "active":
 		return "-"
 	case c.DueAt.IsZero():
 		return "order open"
 	}
 	return cut(strings.TrimSpace(relative(c.DueAt, p.now())+" "+parenthesis(c.DueReason)), 48)
+}
+
+// external says who renews a certificate in our place.
+func (p *program) external(c *client.Certificate) string {
+	return c.External + " renews it; last taken over at " + p.when(c.ExternalAt)
 }
 
 func parenthesis(s string) string {

@@ -122,6 +122,9 @@ func failures(c *client.Certificate) string {
 }
 
 func (p *program) dueText(c *client.Certificate) string {
+	if c.External != "" {
+		return p.external(c)
+	}
 	if c.DueAt.IsZero() {
 		return ""
 	}

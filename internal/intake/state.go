@@ -22,6 +22,9 @@ func (r Room) move(ctx context.Context, tx *store.Tx, c *certfleet.Certificate, 
 		}
 	}
 	c.State, c.DueAt, c.DueReason = to, time.Time{}, ""
+	if to != certfleet.Paused {
+		c.External, c.ExternalAt = "", time.Time{} // it is ours now, or nobody's
+	}
 	if to != certfleet.Active {
 		return nil
 	}
@@ -70,6 +73,9 @@ func (r Room) renew(ctx context.Context, tx *store.Tx, id int64, n api.Renewal, 
 	if err != nil {
 		return nil, err
 	}
+	if c.External != "" && !n.Force {
+		return nil, conflict("let "+c.External+" renew it, or take it over with certfleet resume "+c.Label, c.External+" renews certificate "+c.Label)
+	}
 	if c.State != certfleet.Active && !n.Force {
 		return nil, conflict("resume it first, or renew with force", "certificate "+c.Label+" is "+string(c.State))
 	}
@@ -78,6 +84,7 @@ func (r Room) renew(ctx context.Context, tx *store.Tx, id int64, n api.Renewal, 
 		return nil, err
 	}
 	c.State, c.DueAt, c.DueReason = certfleet.Active, time.Time{}, ""
+	c.External, c.ExternalAt = "", time.Time{}
 	res := &Result{Certificate: c, Changed: true}
 	switch {
 	case o != nil && n.Manual:

@@ -16,6 +16,7 @@ var certificates = table[certfleet.Certificate]{"certificate", "certificate", fu
 		{"policy_id", &c.PolicyID}, {"labels", doc(&c.Labels)}, {"state", &c.State}, {"due_at", ms(&c.DueAt)}, {"due_reason", &c.DueReason},
 		{"lane", &c.Lane}, {"urgent_at", ms(&c.UrgentAt)}, {"share", shareOf{&c.Labels}}, {"waits_for", nobody{}}, {"failures", &c.Failures}, {"problem", &c.Problem}, {"advice", &c.Advice}, {"failed_at", ms(&c.FailedAt)},
 		{"version_id", ref(&c.VersionID)}, {"not_after", ms(&c.NotAfter)}, {"created_at", ms(&c.CreatedAt)}, {"rev", &c.Rev},
+		{"external", &c.External}, {"external_at", ms(&c.ExternalAt)},
 	}
 }}
 
@@ -224,7 +225,7 @@ func (q Q) DueParked(ctx context.Context, now time.Time, limit int) ([]certfleet
 // CertificateFilter narrows a list; zero fields do not.
 type CertificateFilter struct {
 	Tenant        int64
-	State         string // active, paused, parked, removed, failing, due, none (no version yet)
+	State         string // active, paused, external (somebody else renews it), parked, removed, failing, due, none (no version yet)
 	DueBefore     time.Time
 	ExpiresBefore time.Time
 	Issuer        string // part of its name, from the start of a word

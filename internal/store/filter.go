@@ -92,6 +92,8 @@ func (w *where) certificateState(state string) {
 		w.add("certificate.failures > 0 AND certificate.state <> 'removed'")
 	case "due":
 		w.add("certificate.due_at > 0")
+	case "external":
+		w.add("certificate.state = 'paused' AND certificate.external <> ''")
 	case "none":
 		w.add("certificate.version_id IS NULL AND certificate.state <> 'removed'")
 	default:

@@ -38,7 +38,7 @@ func (s *server) listCertificates(ctx context.Context, q *api.CertificateQuery) 
 func certificateFilter(ctx context.Context, q *api.CertificateQuery) (f store.CertificateFilter, err error) {
 	now := time.Now()
 	f = store.CertificateFilter{Tenant: tenant(ctx), State: q.State, Issuer: q.Issuer, Profile: q.Profile, Policy: q.Policy, Target: q.Target, Limit: q.Limit}
-	if err := oneOf("state", q.State, "active", "paused", "parked", "removed", "failing", "due", "none", "all"); err != nil {
+	if err := oneOf("state", q.State, "active", "paused", "external", "parked", "removed", "failing", "due", "none", "all"); err != nil {
 		return f, err
 	}
 	if f.DueBefore, err = within(now, q.DueWithin); err != nil {

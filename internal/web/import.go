@@ -66,7 +66,33 @@ func (s *server) knownImport(ctx context.Context, v *certfleet.Version, a *arriv
 		}
 		return answer(api.Imported{Certificate: certificateAnswer(r), Version: api.OfVersion(v), Known: true}), nil
 	}
+	if c, err = s.renewedBy(ctx, c, v, a.ask); err != nil {
+		return nil, err
+	}
 	return answer(api.Imported{Certificate: api.CertificateAnswer{Certificate: api.OfCertificate(c)}, Version: api.OfVersion(v), Known: true}), nil
+}
+
+// renewedBy settles who renews a paused certificate whose version is here: we do
+// from now on, somebody else does, or nobody as before.
+func (s *server) renewedBy(ctx context.Context, c *certfleet.Certificate, v *certfleet.Version, i api.Import) (*certfleet.Certificate, error) {
+	switch {
+	case c.State != certfleet.Paused:
+	case i.Manage:
+		r, err := s.intake(ctx).Resume(ctx, c.ID)
+		if err != nil {
+			return nil, err
+		}
+		return r.Certificate, nil
+	case i.External != "" && c.External != i.External:
+		return c, s.write(ctx, func(tx *store.Tx) error {
+			c.External, c.ExternalAt = i.External, v.CreatedAt
+			if err := tx.SaveCertificate(ctx, c); err != nil {
+				return err
+			}
+			return tx.Event(ctx, certfleet.Event{Kind: "certificate.external", Tenant: c.Tenant, CertificateID: c.ID, Msg: i.External + " renews it, and it is taken over from there"})
+		})
+	}
+	return c, nil
 }
 
 // arrive reads and checks what is imported and seals its key.
@@ -141,12 +167,16 @@ func (s *server) adopt(ctx context.Context, r *intake.Result, a *arrival) error 
 		if err := tx.AddVersion(ctx, a.row, []certfleet.Chain{chain}); err != nil {
 			return err
 		}
+		from := ""
+		if by := a.ask.External; by != "" && c.State == certfleet.Paused {
+			c.External, c.ExternalAt, from = by, tx.Now(), " from "+by
+		}
 		if err := s.Acts.Adopt(ctx, tx, c, a.row, slotOf(a.key.Type)); err != nil {
 			return err
 		}
 		r.Certificate = c
 		return tx.Event(ctx, certfleet.Event{Kind: "version.imported", Tenant: c.Tenant, CertificateID: c.ID, VersionID: a.row.ID,
-			Msg: fmt.Sprintf("imported serial %s of %s, valid until %s", a.row.Serial, a.row.Issuer, a.row.NotAfter.Format(time.RFC3339))})
+			Msg: fmt.Sprintf("imported%s serial %s of %s, valid until %s", from, a.row.Serial, a.row.Issuer, a.row.NotAfter.Format(time.RFC3339))})
 	})
 }
 

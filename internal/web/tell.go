@@ -21,7 +21,7 @@ func (st *story) tell() {
 	st.problem()
 	st.w.Verdict = st.verdict()
 	st.w.NextStep = st.next()
-	st.say("%s is wanted by certificate %s, which is %s.", st.subject(), st.cert.Label, st.cert.State)
+	st.sayWanted()
 	if len(st.w.Also) > 0 {
 		st.say("It is also in %s.", strings.Join(st.w.Also, ", "))
 	}
@@ -74,14 +74,25 @@ func (st *story) problem() {
 				return
 			}
 		}
+		st.overdue()
 	}
+}
+
+// overdue is what somebody else should have renewed by now.
+func (st *story) overdue() {
+	c := st.cert
+	if c.External == "" || c.UrgentAt.IsZero() || st.now.Before(c.UrgentAt) {
+		return
+	}
+	st.w.Problem = c.External + " has not renewed it in time"
+	st.w.Advice = "look why, where " + c.External + " runs; or have it renewed here with certfleet resume " + c.Label
 }
 
 // verdict is how it stands in one word.
 func (st *story) verdict() string {
 	c := st.cert
 	switch {
-	case c.State != certfleet.Active:
+	case c.State != certfleet.Active && c.External == "":
 		return string(c.State)
 	case st.version == nil && c.Failures > 0:
 		return "failing"
@@ -100,6 +111,16 @@ func (st *story) verdict() string {
 		}
 	}
 	return "served"
+}
+
+func (st *story) sayWanted() {
+	c := st.cert
+	if c.External == "" {
+		st.say("%s is wanted by certificate %s, which is %s.", st.subject(), c.Label, c.State)
+		return
+	}
+	st.say("%s is wanted by certificate %s, which %s renews.", st.subject(), c.Label, c.External)
+	st.say("It was last taken over at %s, %s.", c.ExternalAt.Format(time.RFC3339), ago(st.now, c.ExternalAt))
 }
 
 func (st *story) sayHave() {
@@ -171,7 +192,7 @@ func (st *story) next() string {
 		return "the order goes on " + in(st.now, o.DueAt)
 	case c.State == certfleet.Parked:
 		return "an order opens when its names are back; to try at once: certfleet resume " + c.Label
-	case c.State != certfleet.Active:
+	case c.State != certfleet.Active && c.External == "":
 		return "nothing until it is resumed: certfleet resume " + c.Label
 	case !c.DueAt.IsZero() && c.Failures > 0:
 		return "another order is tried " + in(st.now, c.DueAt)
@@ -180,6 +201,9 @@ func (st *story) next() string {
 		if d.State != certfleet.DeliveryServed && !d.DueAt.IsZero() {
 			return fmt.Sprintf("target %s is tried or looked at again %s", d.Target, in(st.now, d.DueAt))
 		}
+	}
+	if c.External != "" {
+		return c.External + " renews it, and what it renews is taken over; to have it renewed here instead: certfleet resume " + c.Label
 	}
 	if !c.DueAt.IsZero() {
 		return "an order opens " + in(st.now, c.DueAt)
