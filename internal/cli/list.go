@@ -32,8 +32,8 @@ func (p *program) listCommand() *cobra.Command {
 		Short: "List certificates",
 		Long: `List certificates, with how they stand and what comes next.
 
-A state is active, paused, external (certbot renews it), parked (our stop), removed, failing (the last order
-went wrong), due, none (nothing issued yet) or all.`,
+A state is active, paused, external (certbot renews it), parked (our stop),
+removed, failing (the last order went wrong), due, none (nothing issued yet) or all.`,
 		Example: `  certfleet list
   certfleet list --state failing
   certfleet list --expires-within 7d --label tenant=acme
