@@ -206,7 +206,7 @@ func (a *Agent) golive(ctx context.Context, ready []proposal, r *Report) {
 			r.Problems[p.name] = errors.Join(failed, a.unmark(p.label))
 			continue
 		}
-		if err := a.staging.clear(p.name, p.files); err != nil {
+		if err := a.leave(p); err != nil {
 			r.Problems[p.name] = err
 		}
 		r.Live = append(r.Live, p.label)
@@ -224,12 +224,21 @@ func (a *Agent) prepare(ctx context.Context, p proposal, r *Report) error {
 		}
 		r.Removed = append(r.Removed, p.label)
 		a.log.Info("certificate is removed", "certificate", p.label)
-		return errors.Join(a.forget(p.label), a.staging.clear(p.name, p.files))
+		return errors.Join(a.forget(p.label), a.leave(p))
 	case p.same && !p.bundle.Again:
-		return a.staging.clear(p.name, p.files)
+		return a.leave(p)
 	case p.same:
 		r.Live = append(r.Live, p.label) // so that services are told of it
-		return errors.Join(a.mark(p.bundle), a.staging.clear(p.name, p.files))
+		return errors.Join(a.mark(p.bundle), a.leave(p))
 	}
 	return a.mark(p.bundle)
+}
+
+// leave takes out of staging what is live. Of a parcel nothing lies there, but
+// something older may.
+func (a *Agent) leave(p proposal) error {
+	if p.unstaged {
+		return a.staging.drop(p.name)
+	}
+	return a.staging.clear(p.name, p.files)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/certfleet/certfleet"
@@ -202,7 +203,16 @@ func TestAPeerThatReadsNothingIsGivenUp(t *testing.T) {
 		return err == nil
 	})
 	good := pair(t, time.Hour, "shop.example")
-	_, c := k.client()
+	var c *sftp.Client
+	k.eventually("a push begins when the last one's place is free", func() bool {
+		conn, err := k.dialAs("certfleet", k.login)
+		if err != nil {
+			return false
+		}
+		t.Cleanup(func() { conn.Close() })
+		c, err = sftp.NewClient(conn)
+		return err == nil
+	})
 	pushPair(t, c, "shop", good)
 	c.Close()
 	k.eventually("a push goes live", func() bool { chain, _ := k.read("shop"); return chain != nil })

@@ -17,6 +17,7 @@ type proposal struct {
 	files        map[string][]byte
 	bundle       certfleet.Bundle
 	same, remove bool
+	unstaged     bool // it came as a parcel, and lies nowhere yet
 }
 
 // propose reads a lineage and checks it. No label means that there is nothing to
@@ -31,9 +32,15 @@ func (a *Agent) propose(name string, now time.Time) (proposal, error) {
 		return proposal{}, err
 	}
 	paper, err := readPaper(p.files)
-	switch {
-	case err != nil:
+	if err != nil {
 		return p, err
+	}
+	return a.weigh(p, paper, now)
+}
+
+// weigh checks what is to go live. No label means that something of it is missing.
+func (a *Agent) weigh(p proposal, paper *lineage.Paper, now time.Time) (proposal, error) {
+	switch {
 	case paper != nil && paper.Remove:
 		p.remove = true
 		return p, nil
@@ -43,12 +50,13 @@ func (a *Agent) propose(name string, now time.Time) (proposal, error) {
 	if v, ok := a.live.(*verbatim); ok {
 		return a.proposeVerbatim(p, v, paper, now)
 	}
-	chain, key := a.read(label)
-	p.bundle, err = lineage.Join(label, p.files, key, paper, now)
+	var err error
+	chain, key := a.read(p.label)
+	p.bundle, err = lineage.Join(p.label, p.files, key, paper, now)
 	if certfleet.KindOf(err) == certfleet.NotFound {
 		return proposal{}, nil
 	}
-	p.bundle.Version, p.bundle.Path = now.Unix(), a.path(label)
+	p.bundle.Version, p.bundle.Path = now.Unix(), a.path(p.label)
 	p.same = err == nil && string(chain) == string(p.bundle.ChainPEM) && string(key) == string(p.bundle.KeyPEM)
 	return p, err
 }

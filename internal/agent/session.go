@@ -10,6 +10,8 @@ import (
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/certfleet/certfleet/internal/pki/lineage"
 )
 
 // session is one SFTP channel. What it wrote goes live when the channel ends; the
@@ -22,7 +24,7 @@ type session struct {
 	touched map[string]bool    // lineages
 }
 
-// session serves one channel: the sftp subsystem, once, and nothing else.
+// session serves one channel: one of the two subsystems, once, and nothing else.
 func (s *server) session(ctx context.Context, c ssh.NewChannel) {
 	ch, requests, err := c.Accept()
 	if err != nil {
@@ -30,17 +32,32 @@ func (s *server) session(ctx context.Context, c ssh.NewChannel) {
 	}
 	defer ch.Close()
 	for r := range requests {
-		ok := r.Type == "subsystem" && string(r.Payload) == "\x00\x00\x00\x04sftp"
+		serve := s.subsystem(r)
 		if r.WantReply {
-			r.Reply(ok, nil)
+			r.Reply(serve != nil, nil)
 		}
-		if !ok {
+		if serve == nil {
 			continue // such as env, pty-req, exec and shell
 		}
 		go ssh.DiscardRequests(requests) // ends with the channel
-		s.sftp(ctx, ch)
+		serve(ctx, ch)
 		return
 	}
+}
+
+// subsystem is what a request asks for, nil when it is something else.
+func (s *server) subsystem(r *ssh.Request) func(context.Context, ssh.Channel) {
+	var name struct{ Name string }
+	if r.Type != "subsystem" || ssh.Unmarshal(r.Payload, &name) != nil {
+		return nil
+	}
+	switch name.Name {
+	case "sftp":
+		return s.sftp
+	case lineage.Subsystem:
+		return s.parcels
+	}
+	return nil
 }
 
 func (s *server) sftp(ctx context.Context, ch ssh.Channel) {

@@ -217,6 +217,18 @@ func (s *staging) clear(name string, read map[string][]byte) error {
 	return nil
 }
 
+// drop takes away what lies in staging of a lineage that went live from elsewhere.
+func (s *staging) drop(name string) error {
+	if _, err := s.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	old, err := s.read(name)
+	if err != nil {
+		return err
+	}
+	return s.clear(name, old)
+}
+
 // sweep removes halves of puts that a crash left.
 func (s *staging) sweep(dir *os.Root) {
 	d, err := dir.Open(".")

@@ -63,20 +63,22 @@ func without(certs []*x509.Certificate, c *x509.Certificate) []*x509.Certificate
 
 // signerOf prefers the candidate whose signature checks; one whose name fits is
 // taken else, because a signature by SHA-1 or an unknown algorithm cannot be checked.
+// Where one name alone fits there is nothing to choose, and no signature is checked.
 func signerOf(c *x509.Certificate, among []*x509.Certificate) *x509.Certificate {
-	var fits *x509.Certificate
+	var fit []*x509.Certificate
 	for _, s := range among {
-		if !names(c, s) {
-			continue
-		}
-		if c.CheckSignatureFrom(s) == nil {
-			return s
-		}
-		if fits == nil {
-			fits = s
+		if names(c, s) {
+			fit = append(fit, s)
 		}
 	}
-	return fits
+	switch len(fit) {
+	case 0:
+		return nil
+	case 1:
+		return fit[0]
+	}
+	signed := slices.IndexFunc(fit, func(s *x509.Certificate) bool { return c.CheckSignatureFrom(s) == nil })
+	return fit[max(0, signed)]
 }
 
 // names reports whether c says that s issued it.

@@ -1,6 +1,6 @@
 // Package lineage is how a certificate lies in a folder of its own on its way
 // from a pusher to an agent: its files, the manifest that makes them whole, and
-// the status that comes back. It does no I/O.
+// the status that comes back. It opens no file and no connection.
 package lineage
 
 import (

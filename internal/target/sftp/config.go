@@ -4,9 +4,9 @@
 // On an OpenSSH server PATH/NAME is one symbolic link to a folder of one version,
 // which is swapped by one rename, so that nobody ever reads a key of one version
 // and a chain of another. A PATH/NAME that is a folder already stays one; its
-// files are replaced one by one, each at once. An agent gets the files and, last,
-// a manifest; it answers what it made of them. A certdeploy client knows no rename
-// and gets the files in place.
+// files are replaced one by one, each at once. Our agent gets each lineage in one
+// piece and answers what it made of it; one of an older release gets the files and,
+// last, a manifest. A certdeploy client knows no rename and gets the files in place.
 package sftp
 
 import (
@@ -84,6 +84,8 @@ type Target struct {
 	keys    pins
 	d       dial.Deps
 	inPlace bool
+
+	filesOnly bool // our agent gets files too, as one of an older release does
 }
 
 // InPlace makes it write files under their own names at plain servers too, as

@@ -94,6 +94,11 @@ func (t *Target) pushAll(ctx context.Context, loads map[int]load, receipts []cer
 		return "", err
 	}
 	defer c.close()
+	if c.own && !t.filesOnly {
+		if taken, err := t.ship(c, loads, receipts); taken || err != nil {
+			return c.peer, err
+		}
+	}
 	s, err := t.session(c)
 	if err != nil {
 		return c.peer, err
@@ -120,12 +125,7 @@ func (t *Target) put(s *session, c *connection, l load) error {
 
 // putForAgent writes the files and then the manifest that makes them count.
 func (t *Target) putForAgent(s *session, c *connection, l load) error {
-	paper := lineage.Paper{Certificate: l.bundle.Certificate, Version: l.bundle.Version, Names: l.bundle.Names, Files: map[string]string{},
-		Rollback: l.bundle.Rollback, Again: l.bundle.Again}
-	for _, f := range l.files {
-		paper.Files[f.name] = lineage.Sum(f.data)
-	}
-	text, err := json.Marshal(paper)
+	text, err := json.Marshal(l.paper())
 	if err != nil {
 		return err
 	}
@@ -134,6 +134,16 @@ func (t *Target) putForAgent(s *session, c *connection, l load) error {
 		return t.putBlind(s, l)
 	}
 	return t.putInPlace(s, l)
+}
+
+// paper says what makes the lineage whole.
+func (l load) paper() lineage.Paper {
+	p := lineage.Paper{Certificate: l.bundle.Certificate, Version: l.bundle.Version, Names: l.bundle.Names, Files: map[string]string{},
+		Rollback: l.bundle.Rollback, Again: l.bundle.Again}
+	for _, f := range l.files {
+		p.Files[f.name] = lineage.Sum(f.data)
+	}
+	return p
 }
 
 // putInPlace writes each file under its own name: STAT, MKDIR, OPEN, WRITE and
@@ -162,17 +172,22 @@ func (t *Target) confirm(c *connection, loads map[int]load, receipts []certfleet
 		if receipts[i].Err != nil {
 			return
 		}
-		state, err := t.status(s, l.name)
-		switch {
-		case err != nil:
-			// An agent's one-shot sync answers nothing; then it is only sent.
-		case state.Fingerprint == l.bundle.Fingerprint:
-			receipts[i].Applied = true
-		case state.Problem != "":
-			receipts[i].Err = &certfleet.Error{Kind: certfleet.Conflict, Msg: "the agent says: " + short(state.Problem), Advice: cmp.Or(short(state.Advice), "correct what the agent complains of")}
+		// An agent's one-shot sync answers nothing; then it is only sent.
+		if state, err := t.status(s, l.name); err == nil {
+			heard(&receipts[i], state, l)
 		}
 	})
 	return nil
+}
+
+// heard notes what an agent says about a lineage.
+func heard(r *certfleet.Receipt, state lineage.State, l load) {
+	switch {
+	case state.Fingerprint == l.bundle.Fingerprint:
+		r.Applied = true
+	case state.Problem != "":
+		r.Err = &certfleet.Error{Kind: certfleet.Conflict, Msg: "the agent says: " + short(state.Problem), Advice: cmp.Or(short(state.Advice), "correct what the agent complains of")}
+	}
 }
 
 // status reads what an agent holds.

@@ -75,8 +75,9 @@ func (s *standIn) serve(raw net.Conn, c *ssh.ServerConfig, stuck bool) {
 			return
 		}
 		for r := range rq {
-			r.Reply(r.Type == "subsystem", nil)
-			if r.Type == "subsystem" {
+			ok := r.Type == "subsystem" && string(r.Payload) == "\x00\x00\x00\x04sftp"
+			r.Reply(ok, nil)
+			if ok {
 				break
 			}
 		}
