@@ -36,6 +36,7 @@ func (a *App) Run(ctx context.Context) error {
 	if !a.readOnly {
 		group.Go(func() error { return a.Edge.Run(ctx, a.Log) })
 		group.Go(func() error { return a.runs.run(ctx) })
+		group.Go(func() error { return a.newFollower().run(ctx) })
 		a.solve(ctx, group, listeners)
 		group.Go(func() error { return a.Work.Run(ctx) })
 	}
@@ -56,6 +57,7 @@ func (a *App) RunOnce(ctx context.Context, patience time.Duration) error {
 	if err := work.FreeDead(ctx, a.DB); err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}
+	a.newFollower().look(ctx)
 	solving, stop := context.WithCancel(ctx)
 	group, solving := errgroup.WithContext(solving)
 	a.solve(solving, group, listeners)

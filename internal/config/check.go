@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,6 +25,7 @@ func (r *reading) check() {
 	r.checkTLS()
 	r.checkEdge()
 	r.checkOnDemand()
+	r.checkCertbot()
 	r.oneOf("log.format", c.Log.Format, "text", "json")
 	r.oneOf("preflight.mode", c.Preflight.Mode, PreflightAuto, PreflightOn, PreflightWarn, PreflightOff)
 	r.checkAliases()
@@ -132,6 +134,15 @@ func (r *reading) checkOnDemand() {
 	r.between("on_demand.per_tenant", int64(d.PerTenant), 1, 1_000_000)
 	r.lasts("on_demand.wait", d.Wait, time.Second, time.Minute)
 	r.lasts("on_demand.deny_for", d.DenyFor, time.Second, 24*time.Hour)
+}
+
+func (r *reading) checkCertbot() {
+	for _, dir := range r.cfg.Certbot.Watch {
+		if !filepath.IsAbs(dir) {
+			r.problem("certbot.watch", invalid("write a path from the root, such as /etc/letsencrypt", "certbot.watch: %q is no folder that is found from everywhere", dir))
+		}
+	}
+	r.lasts("certbot.every", r.cfg.Certbot.Every, 100*time.Millisecond, 24*time.Hour)
 }
 
 func (r *reading) oneOf(path, got string, words ...string) {

@@ -24,6 +24,7 @@ type Config struct {
 	TLS            TLS       `json:"tls"`
 	Edge           Edge      `json:"edge"`
 	OnDemand       OnDemand  `json:"on_demand"`
+	Certbot        Certbot   `json:"certbot"`
 	Insecure       bool      `json:"insecure"`
 	TrustedProxies Prefixes  `json:"trusted_proxies"`
 	Log            Log       `json:"log"`
@@ -75,6 +76,14 @@ type OnDemand struct {
 	PerTenant int                `json:"per_tenant"`
 	Wait      certfleet.Duration `json:"wait"`
 	DenyFor   certfleet.Duration `json:"deny_for"`
+}
+
+// Certbot names folders of certbot, which stays the issuer of what is in them.
+type Certbot struct {
+	Watch   []string           `json:"watch"`
+	Every   certfleet.Duration `json:"every"`
+	Policy  string             `json:"policy"`
+	Targets []string           `json:"targets"`
 }
 
 // TLS says how the API is served.
@@ -153,6 +162,7 @@ func Default() *Config {
 		StateDir:  "/var/lib/certfleet",
 		Listen:    Listen{API: "127.0.0.1:7443", HTTP01: ":80", TLSALPN01: Off, Edge: Off},
 		OnDemand:  OnDemand{Policy: "default", Labels: 3, PerDomain: 50, PerTenant: 1000, Wait: certfleet.Duration(15 * time.Second), DenyFor: certfleet.Duration(5 * time.Minute)},
+		Certbot:   Certbot{Every: certfleet.Duration(30 * time.Second), Policy: "default"},
 		Edge:      Edge{Prefixes: []string{DefaultEdgePrefix}},
 		Log:       Log{Format: "text"},
 		Preflight: Preflight{Mode: PreflightAuto},
