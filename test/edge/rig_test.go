@@ -41,6 +41,8 @@ type settings struct {
 	Serve    string // the body of ssl_certificate_by_lua_block
 	Admin    string // more of the plain server
 	Listen   string // more of the listen line
+	Stream   string // a stream block, beside the http block
+	TLSConf  string // in place of the TLS server's ssl_certificate lines
 	Plain    bool
 }
 
@@ -81,8 +83,10 @@ http {
 		listen {{.TLS}} ssl {{.Listen}};
 		ssl_protocols TLSv1.2 TLSv1.3;
 		ssl_session_tickets off;
+		{{if .TLSConf}}{{.TLSConf}}{{else}}
 		ssl_certificate {{.Dir}}/default.pem;
 		ssl_certificate_key {{.Dir}}/default.key;
+		{{end}}
 		{{if .Serve}}ssl_certificate_by_lua_block { {{.Serve}} }{{end}}
 		location / { return 200 "served\n"; }
 	}
@@ -96,6 +100,7 @@ http {
 		{{end}}
 	}
 }
+{{.Stream}}
 `))
 
 // modules are Debian's load_module lines; where nginx has ngx_lua built in, as
@@ -132,6 +137,9 @@ func start(t testing.TB, s settings) *rig {
 	t.Helper()
 	redistest.Program(t, "nginx", "nginx")
 	r := &rig{TB: t, settings: s, Dir: t.TempDir(), Lua: luaDir(t), Load: modules(t)}
+	if s.Stream != "" {
+		r.Load = append(r.Load, streamModule)
+	}
 	r.server = redistest.Start(t, s.RedisArg...)
 	if r.settings.Redis.URL == "" {
 		r.settings.Redis.URL = r.server.URL(9)
@@ -169,8 +177,8 @@ func (r *rig) defaults() {
 	if !strings.Contains(r.Options, "redis =") {
 		r.Options = fmt.Sprintf("redis = %q, %s", r.server.URL(9), r.Options)
 	}
-	fill := strings.NewReplacer("REDIS_PORT", r.server.Addr[len("127.0.0.1:"):], "REDIS_SOCKET", r.server.Socket)
-	for _, text := range []*string{&r.Options, &r.Http, &r.Serve, &r.Admin} {
+	fill := strings.NewReplacer("REDIS_PORT", r.server.Addr[len("127.0.0.1:"):], "REDIS_SOCKET", r.server.Socket, "DIR/", r.Dir+"/", "REST", r.TLS)
+	for _, text := range []*string{&r.Options, &r.Http, &r.Serve, &r.Admin, &r.Stream, &r.TLSConf} {
 		*text = fill.Replace(*text)
 	}
 	b := targettest.Bundle(r, "default", 1, "default.example.net")
@@ -253,6 +261,7 @@ type hello struct {
 	version uint16
 	ciphers []uint16
 	curves  []tls.CurveID
+	alpn    []string
 }
 
 func (h hello) shake(addr string) (*tls.ConnectionState, error) {
@@ -263,7 +272,7 @@ func (h hello) shake(addr string) (*tls.ConnectionState, error) {
 	}
 	defer raw.Close()
 	raw.SetDeadline(time.Now().Add(10 * time.Second))
-	c := tls.Client(raw, &tls.Config{ServerName: h.name, InsecureSkipVerify: true, MinVersion: h.version, MaxVersion: h.version, CipherSuites: h.ciphers, CurvePreferences: h.curves})
+	c := tls.Client(raw, &tls.Config{ServerName: h.name, InsecureSkipVerify: true, MinVersion: h.version, MaxVersion: h.version, CipherSuites: h.ciphers, CurvePreferences: h.curves, NextProtos: h.alpn})
 	if err := c.Handshake(); err != nil {
 		return nil, err
 	}
