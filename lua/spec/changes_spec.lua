@@ -4,7 +4,7 @@ local changes = require "resty.certfleet.changes"
 describe("what changed", function()
     local function since(dict, seen)
         local out = {}
-        changes.since(dict, seen, changes.now(dict), function(_, name) out[#out + 1] = name end)
+        changes.since(dict, seen, changes.now(dict), function(list, _, name) list[#list + 1] = name end, out)
         return out
     end
 

@@ -43,7 +43,7 @@ func TestALPNChallengesPassThroughNginx(t *testing.T) {
 	h := newHouse(t, func(c *config.Config, o *pebble.Options) { o.TLSPort, c.Listen.TLSALPN01 = public, node })
 	r := start(t, settings{Listen: "proxy_protocol", Stream: front(t, string(loopback(public)), string(node))})
 	got := h.want("alpn", nil, "shop.example.com") // the CA asks at the stream block's port
-	r.TLS = string(loopback(public)) // where everybody comes from now on
+	r.TLS = string(loopback(public))               // where everybody comes from now on
 	b := r.bundle(1, "shop.example.com")
 	r.deliver(b)
 	r.expect("shop.example.com", b.Fingerprint)

@@ -34,7 +34,7 @@ function Cache:catch_up()
     if now == self.seen then
         return
     end
-    changes.since(self.dict, self.seen, now, function(n, name) self:forget(n, name) end)
+    changes.since(self.dict, self.seen, now, self.forget, self)
     self.seen = now
 end
 

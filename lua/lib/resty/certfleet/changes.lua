@@ -30,28 +30,33 @@ function _M.note(dict, name)
     return n
 end
 
--- since calls each with the number and name of every change after seen, and
--- with ALL where it cannot be known.
-function _M.since(dict, seen, now, each)
+-- since calls each with what it is given, the number and the name of every change
+-- after seen, and with ALL where it cannot be known. A function that makes another
+-- is never compiled by LuaJIT, and what handshakes run through has to be.
+function _M.since(dict, seen, now, each, what)
     if now < seen or now - seen > MANY then
-        return each(now, ALL)
+        return each(what, now, ALL)
     end
     for n = seen + 1, now do
         local name = dict:get("x:" .. n)
-        each(n, name or ALL)
+        each(what, n, name or ALL)
         if not name or name == ALL then
-            return each(now, ALL)
+            return each(what, now, ALL)
         end
+    end
+end
+
+local function compare(what, _, name)
+    if name == ALL or name == what.a or name == what.b then
+        what.found = true
     end
 end
 
 -- touched says whether one of two names changed after seen.
 function _M.touched(dict, seen, a, b)
-    local found = false
-    _M.since(dict, seen, _M.now(dict), function(_, name)
-        found = found or name == ALL or name == a or name == b
-    end)
-    return found
+    local what = { a = a, b = b, found = false }
+    _M.since(dict, seen, _M.now(dict), compare, what)
+    return what.found
 end
 
 -- RECENT changes are looked through for one name when a shared record is read:

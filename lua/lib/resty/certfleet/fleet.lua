@@ -213,7 +213,7 @@ function Fleet:find(name)
     local e, outcome, stale = self:peek(name)
     if not outcome then
         local waited
-        e, outcome, waited = self.flight:run(name, function() return self:peek(name) end, function() return self:look_up(name) end)
+        e, outcome, waited = self.flight:run(name, self)
         if waited then
             self.counts:add("waited")
         end

@@ -26,7 +26,7 @@ end
 
 -- across waits for another worker's lookup, looking again and again whether it
 -- brought something, then takes over.
-function Flight:across(name, peek, work)
+function Flight:across(name, who)
     local deadline, pause = ngx.now() + self.wait, 0.002
     while not self:lock(name) do
         if ngx.now() >= deadline then
@@ -34,15 +34,15 @@ function Flight:across(name, peek, work)
         end
         ngx.sleep(pause)
         pause = math.min(pause * 1.5, 0.05)
-        local value, outcome = peek()
+        local value, outcome = who:peek(name)
         if outcome then
             return value, outcome
         end
     end
-    local value, outcome = peek() -- it may have been brought just before
+    local value, outcome = who:peek(name) -- it may have been brought just before
     if not outcome then
         local ok
-        ok, value, outcome = pcall(work)
+        ok, value, outcome = pcall(who.look_up, who, name)
         if not ok then
             ngx.log(ngx.ERR, "certfleet: ", name, ": ", value)
             value, outcome = nil, "error"
@@ -52,9 +52,9 @@ function Flight:across(name, peek, work)
     return value, outcome
 end
 
--- run answers what work answers, whoever in this worker does it. peek answers a
--- value and an outcome when another worker has brought it.
-function Flight:run(name, peek, work)
+-- run answers what who:look_up(name) answers, whoever in this worker does it.
+-- who:peek(name) answers a value and an outcome when another worker has brought it.
+function Flight:run(name, who)
     local f = self.going[name]
     if f then
         f.waiting = f.waiting + 1
@@ -65,7 +65,7 @@ function Flight:run(name, peek, work)
     end
     f = { done = semaphore.new(), waiting = 0 }
     self.going[name] = f
-    f.value, f.outcome = self:across(name, peek, work)
+    f.value, f.outcome = self:across(name, who)
     self.going[name] = nil
     if f.waiting > 0 then
         f.done:post(f.waiting)

@@ -54,10 +54,11 @@ function Tiers:from_redis(name, held)
     return r, err, broken_off
 end
 
-function Tiers:timed(tier, ask)
+-- timed asks a tier: ask is called with the rest.
+function Tiers:timed(tier, ask, ...)
     self.counts:add("lookups_" .. tier)
     local began = ngx.now()
-    local r, err, unreachable = ask()
+    local r, err, unreachable = ask(...)
     ngx.update_time()
     self.counts:add(tier .. "_ms", (ngx.now() - began) * 1000)
     if err then
@@ -70,7 +71,7 @@ function Tiers:redis(name, held)
     if ngx.now() < self.down_until then
         return nil, "Redis: left alone for a moment"
     end
-    local r, err, unreachable = self:timed("redis", function() return self:from_redis(name, held) end)
+    local r, err, unreachable = self:timed("redis", self.from_redis, self, name, held)
     if not unreachable then
         self.failures = 0
         return r, err and "Redis: " .. err
@@ -83,13 +84,13 @@ function Tiers:redis(name, held)
 end
 
 function Tiers:manager(name)
-    return self:timed("manager", function() return manager.lookup(self.o.manager, name) end)
+    return self:timed("manager", manager.lookup, self.o.manager, name)
 end
 
 -- order asks the manager for a certificate that does not exist yet.
 function Tiers:order(name)
     self.counts:add("ordered")
-    return self:timed("manager", function() return manager.order(self.o.manager, name) end)
+    return self:timed("manager", manager.order, self.o.manager, name)
 end
 
 -- each yields the tiers that are configured, in turn.
