@@ -45,7 +45,7 @@ func BenchmarkHandshake(b *testing.B) {
 		list []*contender
 	}{
 		{"module", []*contender{static(), blocks(1000), hook(), module(1), module(1000), module(10_000)}},
-		{"others", []*contender{static(), module(1000), byVariable(1000), haproxy(1000), goServer(1000)}},
+		{"others", []*contender{static(), preread(), module(1000), byVariable(1000), haproxy(1000), goServer(1000)}},
 		{"many", []*contender{static(), module(10_000), manyNames(100_000)}},
 	} {
 		b.Run(group.name, func(b *testing.B) {

@@ -58,3 +58,12 @@ func TestALPNChallengesPassThroughNginx(t *testing.T) {
 		t.Errorf("a browser is turned away: %v", err)
 	}
 }
+
+// preread is one static certificate behind our stream block, in one worker.
+func preread() *contender {
+	return &contender{name: "preread", open: func(b *testing.B, c *contender) {
+		public := "127.0.0.1:" + redistest.FreePort(b)
+		c.nginx(b, settings{Plain: true, Listen: "proxy_protocol", Stream: front(b, public, "127.0.0.1:1")})
+		c.addr = public
+	}}
+}
