@@ -166,7 +166,7 @@ func (p *program) starting() []*cobra.Command {
 }
 
 func (p *program) certificates() []*cobra.Command {
-	return in(groupCerts, p.addCommand(), p.listCommand(), p.showCommand(), p.whyCommand(), p.searchCommand(), p.renewCommand(), p.deliverCommand(), p.revokeCommand(), p.flipCommand(), p.replaceCommand(),
+	return in(groupCerts, p.addCommand(), p.onboardCommand(), p.listCommand(), p.showCommand(), p.whyCommand(), p.searchCommand(), p.renewCommand(), p.deliverCommand(), p.revokeCommand(), p.flipCommand(), p.replaceCommand(),
 		p.pauseCommand(), p.resumeCommand(), p.removeCommand(), p.importCommand(), p.hookCommand(), p.exportCommand())
 }
 
@@ -176,7 +176,7 @@ func (p *program) looking() []*cobra.Command {
 }
 
 func (p *program) fleet() []*cobra.Command {
-	return in(groupFleet, p.applyCommand(), p.authoritiesCommand(), p.accountsCommand(), p.policiesCommand(), p.blocklistCommand(), p.targetsCommand(), p.agentsCommand(), p.domainsCommand(), p.tokensCommand())
+	return in(groupFleet, p.applyCommand(), p.authoritiesCommand(), p.accountsCommand(), p.policiesCommand(), p.factoriesCommand(), p.blocklistCommand(), p.targetsCommand(), p.agentsCommand(), p.domainsCommand(), p.tokensCommand())
 }
 
 func (p *program) care() []*cobra.Command {

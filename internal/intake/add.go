@@ -102,7 +102,7 @@ func (r Room) create(ctx context.Context, tx *store.Tx, w *want, p *certfleet.Po
 
 // setDomains notes on the names how they are proved.
 func (w *want) setDomains(ctx context.Context, tx *store.Tx, tenant int64) error {
-	if w.challenge == nil && w.solver == nil {
+	if w.asItIs() {
 		return nil
 	}
 	for _, n := range w.names {
@@ -113,6 +113,15 @@ func (w *want) setDomains(ctx context.Context, tx *store.Tx, tenant int64) error
 		to := w.of(d)
 		if err := tx.SaveDomain(ctx, &to); err != nil {
 			return err
+		}
+		is, err := tx.SecondProof(ctx, d.ID)
+		if err != nil {
+			return err
+		}
+		if next := w.second(d, is); next != is {
+			if err := tx.SetSecondProof(ctx, next); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -19,9 +19,11 @@ type want struct {
 	policy    string
 	targets   []string
 	labels    certfleet.Labels
-	challenge *certfleet.ChallengeType   // nil leaves the domains as they are
-	solver    *string                    // nil leaves the domains as they are
-	state     certfleet.CertificateState // empty leaves it as it is
+	challenge *certfleet.ChallengeType               // nil leaves the domains as they are
+	solver    *string                                // nil leaves the domains as they are
+	state     certfleet.CertificateState             // empty leaves it as it is
+	proofs    map[certfleet.Name]certfleet.NameProof // how each name is proved, in place of challenge; nil for none
+	dnsSolver string                                 // for those that are proved by dns-01
 	lane      certfleet.Lane
 }
 
@@ -101,7 +103,7 @@ func (w *want) check() error {
 
 // fits checks what is wanted against its policy.
 func (w *want) fits(p *certfleet.Policy) error {
-	if w.challenge != nil || p.Spec.Challenge != certfleet.DNS01 {
+	if w.challenge != nil || w.proofs != nil || p.Spec.Challenge != certfleet.DNS01 {
 		return nil
 	}
 	return checkChallenge(w.names, p.Spec.Challenge)
@@ -138,7 +140,7 @@ func (w *want) next(is certfleet.CertificateState) certfleet.CertificateState {
 }
 
 func (w *want) domainsDiffer(ctx context.Context, q store.Q, tenant int64, out []api.FieldChange) ([]api.FieldChange, error) {
-	if w.challenge == nil && w.solver == nil {
+	if w.asItIs() {
 		return out, nil
 	}
 	for _, n := range w.names {
@@ -149,16 +151,43 @@ func (w *want) domainsDiffer(ctx context.Context, q store.Q, tenant int64, out [
 		if err != nil {
 			return nil, err
 		}
-		if from, to := d.Challenge, w.of(d); from != to.Challenge || d.Solver != to.Solver {
-			return append(out, api.FieldChange{Field: "challenge", From: proof(d), To: proof(&to)}), nil
+		is, err := q.SecondProof(ctx, d.ID)
+		if err != nil {
+			return nil, err
+		}
+		to, next := w.of(d), w.second(d, is)
+		if d.Challenge != to.Challenge || d.Solver != to.Solver || is != next {
+			return append(out, api.FieldChange{Field: "challenge", From: proof(d, is), To: proof(&to, next)}), nil
 		}
 	}
 	return out, nil
 }
 
+// asItIs reports whether the domains are to be proved as they say.
+func (w *want) asItIs() bool { return w.challenge == nil && w.solver == nil && w.proofs == nil }
+
+// second is how a domain is to be proved after a try that failed.
+func (w *want) second(d *certfleet.Domain, is store.SecondProof) store.SecondProof {
+	if w.challenge == nil && w.proofs == nil {
+		return is
+	}
+	to := store.SecondProof{DomainID: d.ID, Challenge: w.proofs[d.Name].Second}
+	if to.Challenge == certfleet.DNS01 {
+		to.Solver = w.dnsSolver
+	}
+	return to
+}
+
 // of is the domain as it is wanted.
 func (w *want) of(d *certfleet.Domain) certfleet.Domain {
 	to := *d
+	if p, ok := w.proofs[d.Name]; ok {
+		to.Challenge, to.Solver = p.First, ""
+		if p.First == certfleet.DNS01 {
+			to.Solver = w.dnsSolver
+		}
+		return to
+	}
 	if w.challenge != nil {
 		to.Challenge = *w.challenge
 	}
@@ -168,8 +197,12 @@ func (w *want) of(d *certfleet.Domain) certfleet.Domain {
 	return to
 }
 
-func proof(d *certfleet.Domain) string {
-	return strings.TrimSpace(cmp.Or(string(d.Challenge), "as the policy says") + " " + d.Solver)
+func proof(d *certfleet.Domain, then store.SecondProof) string {
+	s := strings.TrimSpace(cmp.Or(string(d.Challenge), "as the policy says") + " " + d.Solver)
+	if then.Challenge != "" {
+		s = strings.TrimSpace(s + ", then " + string(then.Challenge) + " " + then.Solver)
+	}
+	return s
 }
 
 func join(s []string) string { return strings.Join(s, ", ") }

@@ -183,8 +183,10 @@ func (r *Room) method(ctx context.Context, j *job, z acme.Authorization) (certfl
 	if err != nil && certfleet.KindOf(err) != certfleet.NotFound {
 		return "", "", err
 	}
-	if err == nil && d.Challenge != "" {
-		typ, label = d.Challenge, d.Solver
+	if err == nil {
+		if typ, label, err = r.proofOf(ctx, j, d, typ, label); err != nil {
+			return "", "", err
+		}
 	}
 	switch {
 	case z.Wildcard && typ != certfleet.DNS01:
@@ -193,6 +195,22 @@ func (r *Room) method(ctx context.Context, j *job, z acme.Authorization) (certfl
 		return certfleet.HTTP01, "", nil
 	}
 	return typ, label, nil
+}
+
+// proofOf is how a domain says that it is proved. A domain with a second
+// challenge type takes that for each second try in a row of failures.
+func (r *Room) proofOf(ctx context.Context, j *job, d *certfleet.Domain, typ certfleet.ChallengeType, label string) (certfleet.ChallengeType, string, error) {
+	if d.Challenge != "" {
+		typ, label = d.Challenge, d.Solver
+	}
+	if j.cert == nil || j.cert.Failures%2 == 0 {
+		return typ, label, nil
+	}
+	s, err := r.DB.SecondProof(ctx, d.ID)
+	if err != nil || s.Challenge == "" {
+		return typ, label, err
+	}
+	return s.Challenge, s.Solver, nil
 }
 
 // present makes visible what is not yet, and commits each solver's own state.

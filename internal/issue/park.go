@@ -101,7 +101,9 @@ func (r *Room) Watch(ctx context.Context, id int64, now time.Time) error {
 	}
 	away := failure{}
 	if a, _, err := r.choose(ctx, cert, policy); err == nil {
-		reports, err := r.lookAt(ctx, cert.Tenant, a, policy, cert.Names)
+		first := *cert
+		first.Failures = 0 // as its next order will find it
+		reports, err := r.lookAt(ctx, &first, a, policy, cert.Names)
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ func (k *kit) twin(label string) {
 	k.ok("POST", "/v1/policies", fmt.Sprintf(`{"label":%q,"authorities":[%q],%s}`, label, label, labels))
 	k.ok("POST", "/v1/targets", fmt.Sprintf(`{"label":%q,"type":"files","spec":{"dir":"/srv/tls"},%s}`, label, labels))
 	k.ok("POST", "/v1/certificates", fmt.Sprintf(`{"names":[%q],"policy":%q,"targets":[%q],%s}`, name, label, label, labels))
+	k.ok("POST", "/v1/factories", fmt.Sprintf(`{"label":%q,"domain_template_http01":["{DOMAIN}"],%s}`, label, labels))
 	k.ok("PATCH", "/v1/domains/"+name, "{"+labels+"}")
 	must(k.t, k.db.Tx(k.t.Context(), time.Now(), func(tx *store.Tx) error { return k.issued(tx, label, name) }))
 }

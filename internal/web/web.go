@@ -105,6 +105,7 @@ func (s *server) routes() {
 	s.backupRoutes()
 	s.replacementRoutes()
 	s.blocklistRoutes()
+	s.factoryRoutes()
 	s.authorityRoutes()
 	s.accountRoutes()
 	s.targetRoutes()
