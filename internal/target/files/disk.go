@@ -45,18 +45,28 @@ func (d *disk) folder(name string) error {
 		}
 	}
 	temp := path.Join(d.work, "folder")
-	if err := d.clear(temp); err != nil {
-		return err
-	}
 	if err := d.fresh(temp); err != nil {
 		return err
 	}
 	return d.rename(temp, name)
 }
 
-// fresh makes a folder, with its owner and mode, where only we look until it is moved.
+// anew makes something in the work folder; what a crash left there goes first.
+func (d *disk) anew(op, name string, make func() error) error {
+	err := d.do(op, name, make)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := d.clear(name); err != nil {
+		return err
+	}
+	return d.do(op, name, make)
+}
+
+// fresh makes an empty folder, with its owner and mode, where only we look until it
+// is moved.
 func (d *disk) fresh(name string) error {
-	if err := d.do("mkdir", name, func() error { return d.root.Mkdir(name, dirMode) }); err != nil {
+	if err := d.anew("mkdir", name, func() error { return d.root.Mkdir(name, dirMode) }); err != nil {
 		return err
 	}
 	return d.do("chmod", name, func() error { return errors.Join(d.own(name), d.root.Chmod(name, d.dirs)) })
@@ -67,6 +77,18 @@ func (d *disk) own(name string) error {
 		return nil
 	}
 	return d.root.Chown(name, d.uid, d.gid)
+}
+
+// in is the disk below one of its folders, which saves a walk there for each file;
+// done lets go of it.
+func (d *disk) in(dir string) (below *disk, done func() error, err error) {
+	root, err := d.root.OpenRoot(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	below = new(*d)
+	below.root = root
+	return below, root.Close, nil
 }
 
 // write makes a new file that is on disk, owned and moded when it returns. Until
@@ -123,10 +145,7 @@ func (d *disk) sync(name string) error {
 
 // point makes name a symbolic link to to, in one step, by way of temp.
 func (d *disk) point(to, name, temp string) error {
-	if err := d.clear(temp); err != nil {
-		return err
-	}
-	if err := d.do("symlink", temp, func() error { return d.root.Symlink(to, temp) }); err != nil {
+	if err := d.anew("symlink", temp, func() error { return d.root.Symlink(to, temp) }); err != nil {
 		return err
 	}
 	return d.rename(temp, name)

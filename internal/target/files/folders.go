@@ -85,15 +85,17 @@ func readFile(root *os.Root, name string) ([]byte, error) {
 }
 
 // prepare makes the generation whole; golive lets the link lead to it.
-func (f *folders) prepare(c content, _ *held) (func() error, error) {
+func (f *folders) prepare(c content, before *held) (func() error, error) {
 	generation, err := f.generation(c)
 	if err != nil {
 		return nil, err
 	}
-	return func() error { return f.golive(c, generation) }, nil
+	return func() error { return f.golive(c, generation, before == nil) }, nil
 }
 
-func (f *folders) golive(c content, generation string) error {
+// golive lets the link lead to a generation. Of the first one there is nothing to
+// prune; what a crash left goes with the next.
+func (f *folders) golive(c content, generation string, first bool) error {
 	if err := f.folder(f.live); err != nil {
 		return err
 	}
@@ -101,7 +103,10 @@ func (f *folders) golive(c content, generation string) error {
 	if err := f.point(to, path.Join(f.live, c.name), path.Join(f.work, "link")); err != nil {
 		return err
 	}
-	return errors.Join(f.link(c.label, c.name), f.prune(c.name, generation))
+	if err := f.link(c.label, c.name); err != nil || first {
+		return err
+	}
+	return f.prune(c.name, generation)
 }
 
 // generation answers the folder that holds c, which a crash may have left.
@@ -133,9 +138,6 @@ func (f *folders) generation(c content) (string, error) {
 
 func (f *folders) make(c content, generation string) error {
 	temp := path.Join(f.work, "making")
-	if err := f.clear(temp); err != nil {
-		return err
-	}
 	in := path.Join(temp, f.sub)
 	for _, dir := range slices.Compact([]string{temp, in}) {
 		if err := f.fresh(dir); err != nil {
@@ -145,11 +147,8 @@ func (f *folders) make(c content, generation string) error {
 	if err := f.folder(path.Join(f.archive, c.name)); err != nil {
 		return err
 	}
-	files := f.wanted(c)
-	for _, n := range slices.Sorted(maps.Keys(files)) {
-		if err := f.write(path.Join(in, n), files[n], f.mode(n)); err != nil {
-			return err
-		}
+	if err := f.fill(in, f.wanted(c)); err != nil {
+		return err
 	}
 	for dir := in; dir != f.work; dir = path.Dir(dir) {
 		if err := f.sync(dir); err != nil {
@@ -157,6 +156,20 @@ func (f *folders) make(c content, generation string) error {
 		}
 	}
 	return f.rename(temp, path.Join(f.archive, c.name, generation))
+}
+
+func (f *folders) fill(dir string, files map[string][]byte) error {
+	in, done, err := f.in(dir)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for _, n := range slices.Sorted(maps.Keys(files)) {
+		if err := in.write(n, files[n], f.mode(n)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *folders) mode(file string) fs.FileMode {
