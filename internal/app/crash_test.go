@@ -60,6 +60,7 @@ func beNode(place string) int {
 		if stopsAt+at == place && !stopped {
 			stopped = true // one order alone is worked on
 			syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			time.Sleep(500 * time.Millisecond) // the signal is on its way
 		}
 		if at == place {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
