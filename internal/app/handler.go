@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto"
 	"net/http"
 	"net/url"
 	"time"
@@ -28,6 +29,10 @@ func (a *App) acts() web.Acts {
 		return acts
 	}
 	acts.RegisterAccount, acts.UpdateContact, acts.RolloverAccount, acts.DeactivateAccount = a.Issue.Register, a.Issue.UpdateContact, a.Issue.Rollover, a.Issue.Deactivate
+	acts.FindAccount = func(ctx context.Context, authority int64, key crypto.Signer) (string, []string, error) {
+		got, err := a.Issue.FindAccount(ctx, authority, key)
+		return got.URL, got.Contact, err
+	}
 	acts.Revoke, acts.ForgetAuthority = a.Issue.Revoke, a.Issue.Forget
 	acts.SyncOrder, acts.DeactivateAuthorization = a.Issue.Sync, a.Issue.DeactivateAuthorization
 	acts.VersionOf, acts.Adopt = issue.VersionOf, issue.Adopt

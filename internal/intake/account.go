@@ -96,7 +96,8 @@ func (r Room) Seal(ctx context.Context, a *certfleet.Account, hmac string) error
 }
 
 // AddAccount stores an account that is to be registered. Asked again for the
-// same, it answers the one that is there.
+// same, it answers the one that is there; as long as the CA does not know it,
+// what is asked last counts.
 func (r Room) AddAccount(ctx context.Context, n api.NewAccount) (acct *certfleet.Account, fresh bool, err error) {
 	row, err := r.AccountRow(ctx, r.DB.Q, n)
 	if err != nil {
@@ -118,12 +119,28 @@ func (r Room) AddAccount(ctx context.Context, n api.NewAccount) (acct *certfleet
 			return err
 		}
 		acct, fresh = is, false
+		if is.State == certfleet.AccountWanted && is.AuthorityID == row.AuthorityID {
+			return askAnew(ctx, tx, is, row, n.Agree)
+		}
 		if is.AuthorityID != row.AuthorityID || !slices.Equal(is.Contact, row.Contact) || is.EABKeyID != row.EABKeyID || wordsOf(is.Labels) != wordsOf(row.Labels) {
 			return conflict("change the account, or choose another label", fmt.Sprintf("account %q exists, with other content", row.Label))
 		}
 		return nil
 	})
 	return acct, fresh, err
+}
+
+// askAnew takes over what is asked of an account that the CA does not know yet.
+func askAnew(ctx context.Context, tx *store.Tx, is, row *certfleet.Account, agree bool) error {
+	is.Contact, is.Labels = row.Contact, row.Labels
+	if row.EABKeyID != "" {
+		is.EABKeyID, is.EABSealed = row.EABKeyID, row.EABSealed
+	}
+	if agree {
+		is.AgreedAt = tx.Now()
+	}
+	is.Problem = ""
+	return tx.SaveAccount(ctx, is)
 }
 
 // Agree notes that the CA's terms are agreed to.

@@ -68,7 +68,30 @@ func (r *Room) Register(ctx context.Context, id int64) error {
 	}
 	ctx = acme.WithOrder(ctx, 0, acct.ID, acct.AuthorityID)
 	err = r.register(ctx, client, acct)
-	return errors.Join(err, r.keep(ctx, said))
+	return errors.Join(explained(acct, err), r.keep(ctx, said))
+}
+
+// FindAccount asks a CA for the account of a key (RFC 8555 section 7.3.1). None
+// is made.
+func (r *Room) FindAccount(ctx context.Context, authority int64, key crypto.Signer) (acme.AccountInfo, error) {
+	client, err := r.ClientOf(ctx, authority)
+	if err != nil {
+		return acme.AccountInfo{}, err
+	}
+	ctx, said := withRecord(acme.WithOrder(ctx, 0, 0, authority))
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	got, err := client.Find(ctx, key)
+	return got, errors.Join(explained(nil, err), r.keep(ctx, said))
+}
+
+// explained adds advice to what a CA says of an account.
+func explained(acct *certfleet.Account, err error) error {
+	p, ok := errors.AsType[*acme.Problem](err)
+	if !ok {
+		return err
+	}
+	return &certfleet.Error{Kind: p.Kind(), Msg: p.Error(), Advice: accountAdvice(p, acct), Retry: p.RetryAfter, Err: err}
 }
 
 // keep commits exchanges that belong to no order.
@@ -199,7 +222,7 @@ func (r *Room) change(ctx context.Context, id int64, kind string, do func(contex
 		return errors.Join(err, r.keep(ctx, said))
 	}
 	if err := do(ctx, client, acct, as); err != nil {
-		return errors.Join(err, r.keep(ctx, said))
+		return errors.Join(explained(acct, err), r.keep(ctx, said))
 	}
 	list := said.take()
 	return r.DB.Tx(context.WithoutCancel(ctx), time.Now(), func(tx *store.Tx) error {

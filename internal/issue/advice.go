@@ -52,6 +52,22 @@ func Advice(p *acme.Problem, typ certfleet.ChallengeType) string {
 	return "read what the CA says; certfleet orders show has the whole exchange"
 }
 
+// accountAdvice is what to do when a CA refuses something about an account; acct
+// is nil when we have none.
+func accountAdvice(p *acme.Problem, acct *certfleet.Account) string {
+	switch {
+	case p.Name() == "accountDoesNotExist" && acct == nil:
+		return "give the key of an account at this CA, or make a new account: certfleet accounts new"
+	case p.Name() == "userActionRequired" && acct != nil && acct.State == certfleet.AccountWanted:
+		return "read the CA's terms (certfleet authorities show), and say so with --agree, or certfleet accounts agree " + acct.Label
+	case p.Name() == "unauthorized" && acct != nil && acct.State == certfleet.AccountWanted && acct.EABKeyID != "":
+		return "get a new key id and HMAC key from the CA, and give both as they are shown: most can be used once"
+	case p.Name() == "unauthorized":
+		return "see whether the account was deactivated at the CA, and make a new one if so"
+	}
+	return Advice(p, "")
+}
+
 // unreached is for challenges that need the CA to come to us. CAs do not agree on
 // the type when it cannot, so their words count too.
 func unreached(p *acme.Problem, typ certfleet.ChallengeType) string {

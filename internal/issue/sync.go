@@ -104,34 +104,3 @@ func (r *Room) Directory(ctx context.Context, authority int64) (acme.Directory, 
 	dir, err := client.Directory(ctx)
 	return dir, errors.Join(err, r.keep(ctx, said))
 }
-
-// Check asks the CA whether it knows an account's key; it is for accounts that
-// were imported, and fills in the URL when it was not given.
-func (r *Room) Check(ctx context.Context, id int64) error {
-	ctx, said := withRecord(ctx)
-	acct, client, err := r.account(ctx, id)
-	if err != nil {
-		return err
-	}
-	signer, err := r.accountKey(ctx, acct.KeyID)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(acme.WithOrder(ctx, 0, acct.ID, acct.AuthorityID), callTime)
-	defer cancel()
-	got, err := client.Find(ctx, signer)
-	if err != nil {
-		return errors.Join(err, r.keep(ctx, said))
-	}
-	acct.URL, acct.State = got.URL, certfleet.AccountValid
-	if len(got.Contact) > 0 {
-		acct.Contact = got.Contact
-	}
-	list := said.take()
-	return r.DB.Tx(context.WithoutCancel(ctx), time.Now(), func(tx *store.Tx) error {
-		if err := tx.AddExchanges(ctx, list); err != nil {
-			return err
-		}
-		return tx.SaveAccount(ctx, acct)
-	})
-}

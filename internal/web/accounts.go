@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"time"
 
@@ -71,8 +72,8 @@ func (s *server) newAccount(ctx context.Context, n api.NewAccount) (api.Account,
 }
 
 // bringAccount stores an account that exists at the CA, with its key. Without a
-// URL it is left as wanted with that key: registering with a known key finds the
-// account (RFC 8555 section 7.3.1).
+// URL the CA is asked for it, before anything is stored; with later it is left as
+// wanted with that key, and registering finds it (RFC 8555 section 7.3.1).
 func (s *server) bringAccount(ctx context.Context, n api.NewAccount) (api.Account, error) {
 	pem, _, err := porter.ParseAccountKey([]byte(n.Key))
 	if err != nil {
@@ -83,19 +84,36 @@ func (s *server) bringAccount(ctx context.Context, n api.NewAccount) (api.Accoun
 	if err != nil {
 		return api.Account{}, err
 	}
+	if n.URL == "" && !n.Later {
+		if err := s.findAccount(ctx, &n, signer); err != nil {
+			return api.Account{}, err
+		}
+	}
 	key, err := s.Keys.SealImported(ctx, tenant(ctx), "account", signer)
 	if err != nil {
 		return api.Account{}, err
 	}
 	a, err := s.storeAccount(ctx, n, key)
-	if err != nil || a.State != certfleet.AccountWanted || n.Later {
-		return s.maybeAccount(ctx, a, err)
-	}
-	if err := act(ctx, "finding the account", s.Acts.RegisterAccount, a.ID); err != nil {
-		return api.Account{}, err
-	}
-	a, err = s.DB.Account(ctx, a.ID)
 	return s.maybeAccount(ctx, a, err)
+}
+
+// findAccount fills in what the CA knows of the account that a key has there.
+func (s *server) findAccount(ctx context.Context, n *api.NewAccount, key crypto.Signer) error {
+	row, err := s.intake(ctx).AccountRow(ctx, s.DB.Q, *n)
+	if err != nil {
+		return err
+	}
+	if s.Acts.FindAccount == nil {
+		return unable("finding the account")
+	}
+	url, contact, err := s.Acts.FindAccount(ctx, row.AuthorityID, key)
+	if err != nil {
+		return fmt.Errorf("finding the account: %w", err)
+	}
+	if n.URL = url; len(n.Contact) == 0 {
+		n.Contact = contact
+	}
+	return nil
 }
 
 func (s *server) maybeAccount(ctx context.Context, a *certfleet.Account, err error) (api.Account, error) {

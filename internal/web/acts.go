@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"fmt"
 
@@ -14,7 +15,9 @@ import (
 // nil is answered as not possible on this server.
 type Acts struct {
 	// Of the issuing room.
-	RegisterAccount   func(ctx context.Context, account int64) error
+	RegisterAccount func(ctx context.Context, account int64) error
+	// FindAccount asks a CA for the account of a key, and makes none.
+	FindAccount       func(ctx context.Context, authority int64, key crypto.Signer) (url string, contact []string, err error)
 	UpdateContact     func(ctx context.Context, account int64, contact []string) error
 	RolloverAccount   func(ctx context.Context, account int64, t certfleet.KeyType) error
 	DeactivateAccount func(ctx context.Context, account int64) error
