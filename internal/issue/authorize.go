@@ -22,6 +22,7 @@ type pending struct {
 	row    certfleet.Authorization
 	stored certfleet.StoredChallenge
 	solver certfleet.Solver
+	said   string // the challenge's status, as the CA answered
 }
 
 func (p *pending) challenge() certfleet.Challenge {
@@ -167,7 +168,7 @@ func (r *Room) pick(ctx context.Context, j *job, p *pending) error {
 		return err
 	}
 	p.row.Challenge = typ
-	p.stored = certfleet.StoredChallenge{Tenant: j.order.Tenant, OrderID: j.order.ID, Type: typ, Solver: label, URL: p.ch.URL, Name: p.authz.Name, Token: p.ch.Token, KeyAuth: auth}
+	p.stored = certfleet.StoredChallenge{Tenant: j.order.Tenant, OrderID: j.order.ID, Type: typ, Solver: label, URL: p.ch.URL, Status: p.ch.Status, Name: p.authz.Name, Token: p.ch.Token, KeyAuth: auth}
 	return nil
 }
 
@@ -304,7 +305,7 @@ func (r *Room) answer(ctx context.Context, j *job, work []*pending) (time.Durati
 		if err != nil {
 			return 0, err
 		}
-		retry = max(retry, ch.RetryAfter)
+		p.said, retry = ch.Status, max(retry, ch.RetryAfter)
 	}
 	r.at("answered")
 	since := j.now
@@ -317,7 +318,7 @@ func (r *Room) answer(ctx context.Context, j *job, work []*pending) (time.Durati
 	err := r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		for _, p := range work {
 			if p.ch.Status == statusPending && p.stored.AnsweredAt.IsZero() {
-				if err := tx.Answered(ctx, p.stored.ID); err != nil {
+				if err := tx.Answered(ctx, p.stored.ID, p.said); err != nil {
 					return err
 				}
 			}

@@ -2,6 +2,7 @@ package issue_test
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -26,6 +27,25 @@ func TestWhatTheCAFoundProvedIsNotPending(t *testing.T) {
 	h.issue(h.room(nil), h.want("proved", "one.proved.example", "two.proved.example"))
 	for _, a := range h.pending() {
 		t.Errorf("the order is issued, and the authorization of %s still %s", a.Name, a.Status)
+	}
+}
+
+func TestAChallengeSaysHowItEnded(t *testing.T) {
+	t.Parallel()
+	h := build(t, storetest.SQLite(t), pebble.Options{Resolve: func(name string) []netip.Addr {
+		if name == "broken.example" {
+			return nil
+		}
+		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+	}})
+	r := h.room(nil)
+	proved := h.issue(r, h.want("proved", "well.proved.example"))
+	refused := h.finish(r, h.open(r, h.want("broken.example", "broken.example")).ID)
+	for o, want := range map[*certfleet.Order]string{proved: "valid", refused: "invalid"} {
+		list, err := h.db.ChallengesOf(h.Context(), o.ID)
+		if err != nil || len(list) != 1 || list[0].Status != want {
+			t.Errorf("the order is %s, its challenges are %+v, %v; want one that is %s", o.State, list, err, want)
+		}
 	}
 }
 

@@ -149,22 +149,18 @@ func (t *Tx) SawChallenge(ctx context.Context, id int64, seen string) error {
 	return err
 }
 
-// Answered notes that the CA was told to look.
-func (t *Tx) Answered(ctx context.Context, id int64) error {
-	_, err := t.change(ctx, "UPDATE challenge SET answered_at = $1 WHERE id = $2", t.now.UnixMilli(), id)
-	return err
-}
-
-// ChallengeStatus notes what the CA said of a challenge.
-func (t *Tx) ChallengeStatus(ctx context.Context, id int64, status string) error {
-	_, err := t.change(ctx, "UPDATE challenge SET status = $1 WHERE id = $2", status, id)
+// Answered notes that the CA was told to look, and what it said to that.
+func (t *Tx) Answered(ctx context.Context, id int64, status string) error {
+	_, err := t.change(ctx, "UPDATE challenge SET answered_at = $1, status = $2 WHERE id = $3", t.now.UnixMilli(), status, id)
 	return err
 }
 
 // CleanLater makes all challenges of an ended order due for cleaning up. Those
-// that only our own rows make visible are gone with this write.
+// that only our own rows make visible are gone with this write. How a challenge
+// ended is told by its authorization (RFC 8555 section 7.1.6).
 func (t *Tx) CleanLater(ctx context.Context, order int64) error {
-	_, err := t.change(ctx, `UPDATE challenge SET clean_due_at = CASE type WHEN 'dns-01' THEN CAST($1 AS BIGINT) ELSE 0 END, cleaned_at = CASE type WHEN 'dns-01' THEN 0 ELSE CAST($1 AS BIGINT) END
+	_, err := t.change(ctx, `UPDATE challenge SET clean_due_at = CASE type WHEN 'dns-01' THEN CAST($1 AS BIGINT) ELSE 0 END, cleaned_at = CASE type WHEN 'dns-01' THEN 0 ELSE CAST($1 AS BIGINT) END,
+		status = COALESCE((SELECT authz.status FROM authz WHERE authz.id = challenge.authz_id AND authz.status IN ('valid', 'invalid')), status)
 		WHERE order_id = $2 AND cleaned_at = 0`, t.now.UnixMilli(), order)
 	return err
 }

@@ -28,8 +28,7 @@ func TestLifeOfAChallenge(t *testing.T) {
 			for _, do := range []func() error{
 				func() error { return tx.Presented(ctx, ch.ID, []byte("state")) },
 				func() error { return tx.SawChallenge(ctx, ch.ID, "404") },
-				func() error { return tx.Answered(ctx, ch.ID) },
-				func() error { return tx.ChallengeStatus(ctx, ch.ID, "processing") },
+				func() error { return tx.Answered(ctx, ch.ID, "processing") },
 				func() error { return tx.Hits(ctx, "tok", "192.0.2.1", 2) },
 				func() error { return tx.Hits(ctx, "tok", "192.0.2.9", 1) },
 			} {
