@@ -24,6 +24,11 @@ func (r *Room) ensureAccount(ctx context.Context, j *job) (ready bool, err error
 		}
 		return false, r.commit(ctx, j, nil)
 	}
+	if j.acctKey != nil && j.acct.NextKeyID == 0 {
+		signer, err := r.Keys.OpenKey(ctx, j.acctKey)
+		j.as = acme.Account{URL: j.acct.URL, Key: signer}
+		return err == nil, err
+	}
 	j.as, err = r.identity(ctx, j.client, j.acct)
 	return err == nil, err
 }

@@ -101,7 +101,7 @@ func (r *Room) moveDue(ctx context.Context, tx *store.Tx, v *certfleet.Version, 
 	if is, err := backupDue(ctx, tx, v, next.At, next.Reason, certfleet.LaneRoutine); err != nil || is {
 		return err
 	}
-	cert, err := tx.Certificate(ctx, v.CertificateID)
+	cert, err := tx.CertificateAlone(ctx, v.CertificateID)
 	if certfleet.KindOf(err) == certfleet.NotFound {
 		return nil
 	}

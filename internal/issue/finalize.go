@@ -132,7 +132,7 @@ func VersionOf(leaf *x509.Certificate, chain []byte) *certfleet.Version {
 func (r *Room) issued(ctx context.Context, j *job, v *certfleet.Version, chains []certfleet.Chain) error {
 	return r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		// The download waited on the network: what the operator said meanwhile stands.
-		cert, err := tx.Certificate(ctx, j.cert.ID)
+		cert, err := tx.CertificateAlone(ctx, j.cert.ID)
 		if err != nil {
 			return err
 		}

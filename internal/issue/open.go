@@ -15,7 +15,7 @@ import (
 // Open opens the next order of a certificate that is due. It is harmless to
 // call twice: a certificate has at most one live order.
 func (r *Room) Open(ctx context.Context, id int64, now time.Time) error {
-	cert, err := r.DB.Certificate(ctx, id)
+	cert, err := r.DB.CertificateAlone(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -54,9 +54,11 @@ type job struct {
 	terms  certfleet.PolicySpec // what the policy says of this order
 	acct   *certfleet.Account
 	client *acme.Client
-	as     acme.Account
-	now    time.Time
-	said   *record
+
+	acctKey *certfleet.Key // as it was read with acct, nil if it had none
+	as      acme.Account
+	now     time.Time
+	said    *record
 
 	unwanted bool // a backup that the policy wants no more
 }
@@ -125,21 +127,15 @@ func (r *Room) Forget(authority int64) {
 
 // load gathers what the order hangs on.
 func (r *Room) load(ctx context.Context, o *certfleet.Order, now time.Time) (*job, error) {
-	j := &job{order: o, now: now}
-	var err error
-	if j.cert, err = r.DB.Certificate(ctx, o.CertificateID); err != nil {
+	s, err := r.DB.StandingOf(ctx, o.CertificateID, o.AccountID)
+	if err != nil {
 		return nil, err
 	}
-	if j.policy, err = r.DB.Policy(ctx, j.cert.PolicyID); err != nil {
-		return nil, err
-	}
+	j := &job{order: o, now: now, cert: &s.Certificate, policy: &s.Policy, acct: &s.Account, acctKey: s.Key}
 	if err := r.loadBackup(ctx, j); err != nil {
 		return nil, err
 	}
-	if j.acct, err = r.DB.Account(ctx, o.AccountID); err != nil {
-		return nil, err
-	}
-	if j.terms, err = r.terms(ctx, j.policy, o.AccountID); err != nil {
+	if j.terms, err = r.termsWith(ctx, j.policy, s.Defaults); err != nil {
 		return nil, err
 	}
 	if j.client, err = r.ClientOf(ctx, o.AuthorityID); err != nil {
@@ -160,9 +156,6 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 		j.order.LeaseUntil = now.Add(r.DB.Lease())
 	}
 	return r.DB.Tx(ctx, now, func(tx *store.Tx) error {
-		if err := tx.AddExchanges(ctx, said); err != nil {
-			return err
-		}
 		if fn != nil {
 			if err := fn(ctx, tx); err != nil {
 				return err
@@ -174,11 +167,11 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 			}
 		}
 		rev := j.order.Rev
-		err := tx.SaveOrder(ctx, j.order)
-		if err != nil {
+		if err := tx.SaveOrder(ctx, j.order); err != nil {
 			j.order.Rev = rev
+			return err
 		}
-		return err
+		return tx.AddExchanges(ctx, said)
 	})
 }
 

@@ -11,11 +11,15 @@ import (
 // terms are what a policy says of orders with an account, with what it leaves to
 // the account filled in.
 func (r *Room) terms(ctx context.Context, p *certfleet.Policy, account int64) (certfleet.PolicySpec, error) {
-	spec := p.Spec
 	d, err := r.DB.AccountDefaults(ctx, account)
 	if err != nil {
-		return spec, err
+		return p.Spec, err
 	}
+	return r.termsWith(ctx, p, d)
+}
+
+func (r *Room) termsWith(ctx context.Context, p *certfleet.Policy, d certfleet.AccountDefaults) (spec certfleet.PolicySpec, err error) {
+	spec = p.Spec
 	spec.KeyType = cmp.Or(spec.KeyType, d.KeyType)
 	if spec.Profile == certfleet.ProfileOfAccount {
 		spec.Profile = d.Profile

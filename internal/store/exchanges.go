@@ -1,8 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -21,21 +26,60 @@ var exchanges = table[exchangeRow]{"exchange", "exchange", func(x *exchangeRow) 
 	}
 }}
 
-// AddExchanges keeps what was said with a CA, and counts it.
+// mostExchanges bounds how many exchanges one statement writes.
+const mostExchanges = 50
+
+// AddExchanges keeps what was said with a CA, and counts it. Nodes of one
+// PostgreSQL wait for each other at the counts, so it comes last in a
+// transaction, and the counts always in one order.
 func (t *Tx) AddExchanges(ctx context.Context, list []certfleet.Exchange) error {
-	for _, x := range list {
-		row := exchangeRow{x, x.Took.Microseconds()}
-		if err := exchanges.insert(ctx, t, &row); err != nil {
-			return err
+	n := map[ExchangeCount]int64{}
+	for part := range slices.Chunk(list, mostExchanges) {
+		var args []any
+		for _, x := range part {
+			row := exchangeRow{x, x.Took.Microseconds()}
+			for _, f := range exchanges.fields(&row)[1:] {
+				args = append(args, f.value())
+			}
+			n[ExchangeCount{AuthorityID: x.AuthorityID, AccountID: x.AccountID, Kind: x.Kind, Status: x.Status, Day: x.At.UTC().Format(time.DateOnly)}]++
 		}
-		_, err := t.change(ctx, `INSERT INTO exchange_count (authority_id, account_id, kind, status, day, n) VALUES ($1, $2, $3, $4, $5, 1)
-			ON CONFLICT (authority_id, account_id, kind, status, day) DO UPDATE SET n = exchange_count.n + 1`,
-			x.AuthorityID, x.AccountID, x.Kind, x.Status, x.At.UTC().Format(time.DateOnly))
-		if err != nil {
-			return err
+		if _, err := t.change(ctx, rowsOf(exchanges.insertOf(exchanges.fields(&exchangeRow{})), len(part)), args...); err != nil {
+			return fmt.Errorf("add exchanges: %w", err)
 		}
 	}
-	return nil
+	return t.countExchanges(ctx, n)
+}
+
+func (t *Tx) countExchanges(ctx context.Context, n map[ExchangeCount]int64) error {
+	if len(n) == 0 {
+		return nil
+	}
+	var args []any
+	for _, c := range slices.SortedFunc(maps.Keys(n), ExchangeCount.compare) {
+		args = append(args, c.AuthorityID, c.AccountID, c.Kind, c.Status, c.Day, n[c])
+	}
+	_, err := t.change(ctx, rowsOf("INSERT INTO exchange_count (authority_id, account_id, kind, status, day, n) VALUES ($1, $2, $3, $4, $5, $6)", len(n))+
+		" ON CONFLICT (authority_id, account_id, kind, status, day) DO UPDATE SET n = exchange_count.n + excluded.n", args...)
+	return err
+}
+
+// rowsOf is an insert of one row made one of n rows.
+func rowsOf(insert string, n int) string {
+	head, row, _ := strings.Cut(insert, "VALUES ")
+	each := strings.Count(row, "$")
+	rows := make([]string, n)
+	for i := range rows {
+		ms := make([]string, each)
+		for j := range ms {
+			ms[j] = "$" + strconv.Itoa(i*each+j+1)
+		}
+		rows[i] = "(" + strings.Join(ms, ", ") + ")"
+	}
+	return head + "VALUES " + strings.Join(rows, ", ")
+}
+
+func (c ExchangeCount) compare(d ExchangeCount) int {
+	return cmp.Or(cmp.Compare(c.AuthorityID, d.AuthorityID), cmp.Compare(c.AccountID, d.AccountID), cmp.Compare(c.Kind, d.Kind), cmp.Compare(c.Status, d.Status), cmp.Compare(c.Day, d.Day))
 }
 
 // ExchangesOf lists what was said about an order, oldest first.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/certfleet/certfleet"
 )
@@ -40,6 +41,10 @@ type table[T any] struct {
 }
 
 func (t table[T]) cols(alias string) string {
+	return t.text("cols "+alias, func() string { return t.colsOf(alias) })
+}
+
+func (t table[T]) colsOf(alias string) string {
 	var zero T
 	fs := t.fields(&zero)
 	out := make([]string, len(fs))
@@ -70,7 +75,7 @@ func (t table[T]) list(ctx context.Context, q Q, tail string, args ...any) ([]T,
 // one is the first row that tail picks, or NotFound.
 func (t table[T]) one(ctx context.Context, q Q, tail string, args ...any) (*T, error) {
 	var v T
-	row := q.x.QueryRowContext(ctx, "SELECT "+t.cols(t.name+".")+" FROM "+t.name+" "+tail+" LIMIT 1", args...)
+	row := q.x.QueryRowContext(q.brief(ctx), "SELECT "+t.cols(t.name+".")+" FROM "+t.name+" "+tail+" LIMIT 1", args...)
 	err := row.Scan(places(t.fields(&v))...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, &certfleet.Error{Kind: certfleet.NotFound, Msg: fmt.Sprintf("no such %s", t.what)}
@@ -84,42 +89,85 @@ func (t table[T]) one(ctx context.Context, q Q, tail string, args ...any) (*T, e
 // insert adds v and fills in its id.
 func (t table[T]) insert(ctx context.Context, tx *Tx, v *T) error {
 	fs := t.fields(v)
-	var cols, marks []string
-	var args []any
+	args := make([]any, 0, len(fs))
 	for _, f := range fs[1:] {
 		args = append(args, f.value())
-		cols = append(cols, f.col)
-		marks = append(marks, fmt.Sprintf("$%d", len(args)))
 	}
-	q := "INSERT INTO " + t.name + " (" + strings.Join(cols, ", ") + ") VALUES (" + strings.Join(marks, ", ") + ") RETURNING " + fs[0].col
+	q := t.text("insert", func() string { return t.insertOf(fs) + " RETURNING " + fs[0].col })
 	if err := tx.x.QueryRowContext(ctx, q, args...).Scan(fs[0].v); err != nil {
 		return explain(fmt.Errorf("add %s: %w", t.what, err), "")
 	}
 	return nil
 }
 
+// insertOf is the statement that adds a row of the fields but the id.
+func (t table[T]) insertOf(fs []field) string {
+	var cols []string
+	for _, f := range fs[1:] {
+		cols = append(cols, f.col)
+	}
+	return "INSERT INTO " + t.name + " (" + strings.Join(cols, ", ") + ") VALUES (" + marks(len(cols)) + ")"
+}
+
 // save writes v where its id and revision still are what they were read as,
 // and raises the revision. Conflict means that somebody else was faster.
 func (t table[T]) save(ctx context.Context, tx *Tx, v *T, rev *int64) error {
 	fs := t.fields(v)
-	var sets []string
-	var args []any
+	args := make([]any, 0, len(fs)+1)
 	for _, f := range fs[1:] {
-		if f.col == "rev" {
-			continue
+		if f.col != "rev" {
+			args = append(args, f.value())
 		}
-		args = append(args, f.value())
-		sets = append(sets, fmt.Sprintf("%s = $%d", f.col, len(args)))
 	}
-	n := len(args)
 	args = append(args, fs[0].value(), *rev)
-	q := fmt.Sprintf("UPDATE %s SET %s, rev = rev + 1 WHERE id = $%d AND rev = $%d", t.name, strings.Join(sets, ", "), n+1, n+2)
+	q := t.text("save", func() string { return t.saveOf(fs) })
 	if err := tx.changeOne(ctx, q, args...); err != nil {
 		return fmt.Errorf("save %s: %w", t.what, err)
 	}
 	*rev++
 	tx.undo = append(tx.undo, func() { *rev-- })
 	return nil
+}
+
+// saveOf is the statement that writes all fields but the id where id and
+// revision still are these.
+func (t table[T]) saveOf(fs []field) string {
+	var sets []string
+	for _, f := range fs[1:] {
+		if f.col != "rev" {
+			sets = append(sets, fmt.Sprintf("%s = $%d", f.col, len(sets)+1))
+		}
+	}
+	n := len(sets)
+	return fmt.Sprintf("UPDATE %s SET %s, rev = rev + 1 WHERE id = $%d AND rev = $%d", t.name, strings.Join(sets, ", "), n+1, n+2)
+}
+
+// texts are the statements that follow from the tables, each put together once.
+var texts sync.Map // of textKey to string
+
+type textKey struct {
+	row  reflect.Type
+	name string
+	what string
+}
+
+func (t table[T]) text(what string, make func() string) string {
+	k := textKey{reflect.TypeFor[T](), t.name, what}
+	if s, ok := texts.Load(k); ok {
+		return s.(string)
+	}
+	s := make()
+	texts.Store(k, s)
+	return s
+}
+
+// brief is ctx for a question that one row answers. On SQLite it is answered in
+// microseconds, and to be ready to interrupt it would cost as much.
+func (q Q) brief(ctx context.Context) context.Context {
+	if q.pg || ctx.Err() != nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // ErrStale says that a row changed between reading and writing it.

@@ -13,7 +13,7 @@ import (
 // disk, and that wait bounds how much is issued in a second.
 //
 // Who has the turn runs its function in a savepoint of the open transaction (or
-// opens one), passes the turn on and queues again. The turn goes round in order,
+// opens one, which needs none), passes the turn on and queues again. The turn goes round in order,
 // so by the time it comes back everyone who waited has run; then the whole
 // transaction is committed and all of them return.
 type writer struct {
@@ -80,9 +80,12 @@ func (w *writer) join(ctx context.Context, tx *Tx, fn func(*Tx) error) (*batch, 
 		}
 	}
 	b := w.open
-	if _, err := w.run.ExecContext(ctx, "SAVEPOINT part"); err != nil {
-		w.giveUp(err)
-		return nil, err
+	first := b.size == 0 // what it does is undone with the whole transaction
+	if !first {
+		if _, err := w.run.ExecContext(context.WithoutCancel(ctx), "SAVEPOINT part"); err != nil {
+			w.giveUp(err)
+			return nil, err
+		}
 	}
 	whole := false
 	defer func() { // also when fn panics or ends its goroutine
@@ -97,8 +100,10 @@ func (w *writer) join(ctx context.Context, tx *Tx, fn func(*Tx) error) (*batch, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if _, err := w.run.ExecContext(context.WithoutCancel(ctx), "RELEASE part"); err != nil {
-		return nil, err
+	if !first {
+		if _, err := w.run.ExecContext(context.WithoutCancel(ctx), "RELEASE part"); err != nil {
+			return nil, err
+		}
 	}
 	whole = true
 	if b.size++; b.size >= mostTogether {
@@ -110,12 +115,16 @@ func (w *writer) join(ctx context.Context, tx *Tx, fn func(*Tx) error) (*batch, 
 // takeBack undoes one caller's part; the others' stays. When SQLite has given
 // up the transaction itself (a full disk), everyone's is gone.
 func (w *writer) takeBack(b *batch) {
+	if b.size == 0 {
+		w.giveUp(nil)
+		return
+	}
 	ctx := context.Background()
 	_, err := w.run.ExecContext(ctx, "ROLLBACK TO part")
 	if err == nil {
 		_, err = w.run.ExecContext(ctx, "RELEASE part")
 	}
-	if err != nil || b.size == 0 {
+	if err != nil {
 		w.giveUp(err)
 	}
 }

@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// apart is how far looks are from one another at least while there is much to do:
+// each costs as much as a twentieth of a certificate.
+const apart = 10 * time.Millisecond
+
 // look is how often the store is asked for work that another process has made,
 // reap how often for work that a process of this host held when it died.
 const (
@@ -65,6 +69,7 @@ func (w *Work) Run(ctx context.Context) error {
 			reaped = time.Now()
 		}
 		full := w.handOut(ctx, calls, slots, freed, &all)
+		looked := time.Now()
 		timer := time.NewTimer(w.pause(ctx, full))
 		select {
 		case <-ctx.Done():
@@ -75,6 +80,7 @@ func (w *Work) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		timer.Stop()
+		time.Sleep(apart - time.Since(looked))
 	}
 }
 
