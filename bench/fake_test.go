@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"testing"
@@ -82,7 +83,12 @@ func settle(tb testing.TB, a *app.App, ca *fakeca.CA) (policy int64) {
 // engine turns the handle until ctx ends.
 type engine func(ctx context.Context, a *app.App) error
 
-func loop(ctx context.Context, a *app.App) error { return a.Work.Run(ctx) }
+// loop is the node's own, with its way of collecting garbage.
+func loop(ctx context.Context, a *app.App) error {
+	eased := make(chan error, 1)
+	go func() { eased <- app.Ease(ctx) }()
+	return errors.Join(a.Work.Run(ctx), <-eased)
+}
 
 // issueAll runs nodes until n certificates were issued.
 func issueAll(b *testing.B, nodes []*app.App, run engine) {
@@ -99,7 +105,7 @@ func issueAll(b *testing.B, nodes []*app.App, run engine) {
 		if n >= int64(b.N) {
 			break
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 	}
 	b.StopTimer()
 	stop()

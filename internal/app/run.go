@@ -38,6 +38,7 @@ func (a *App) Run(ctx context.Context) error {
 		group.Go(func() error { return a.runs.run(ctx) })
 		group.Go(func() error { return a.newFollower().run(ctx) })
 		a.solve(ctx, group, listeners)
+		group.Go(func() error { return Ease(ctx) })
 		group.Go(func() error { return a.Work.Run(ctx) })
 	}
 	return group.Wait()
