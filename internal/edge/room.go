@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/pem"
 	"strconv"
 	"sync"
 	"time"
@@ -57,7 +58,9 @@ type Pair struct {
 	ChainPEM []byte // what is above the leaf
 	FullPEM  []byte // leaf first
 	KeyPEM   certfleet.Secret
-	KeyHash  string // SHA-256 of the subject public key info, lower-case hex
+	FullDER  []byte           // as FullPEM, the certificates one behind the other
+	KeyDER   certfleet.Secret // as KeyPEM
+	KeyHash  string           // SHA-256 of the subject public key info, lower-case hex
 	Expired  bool
 }
 
@@ -176,7 +179,19 @@ func (r *Room) open(ctx context.Context, a Asked, s store.Serving, now time.Time
 		Expired: s.Revoked || !now.Before(v.NotAfter),
 	}
 	p.ChainID = ContentID(p.ChainPEM)
+	p.FullDER, p.KeyDER = unwrap(p.FullPEM), unwrap(p.KeyPEM)
 	return p, nil
+}
+
+// unwrap is the DER of every PEM block.
+func unwrap(text []byte) (der []byte) {
+	for {
+		block, rest := pem.Decode(text)
+		if block == nil {
+			return der
+		}
+		der, text = append(der, block.Bytes...), rest
+	}
 }
 
 // domainID is zero for a name that is nobody's domain, such as one more name of

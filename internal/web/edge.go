@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"encoding/pem"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -139,18 +138,7 @@ func (s *server) edgeOne(ctx context.Context, q api.EdgeQuestion) api.EdgePair {
 }
 
 func wire(n certfleet.Name, p *edge.Pair) api.EdgePair {
-	return api.EdgePair{Name: n.String(), State: api.EdgeFound, Generation: p.Version, NotAfter: p.NotAfter, Expired: p.Expired, Chain: unwrap(p.FullPEM), Key: unwrap(p.KeyPEM)}
-}
-
-// unwrap is the DER of every PEM block.
-func unwrap(text []byte) (der []byte) {
-	for {
-		block, rest := pem.Decode(text)
-		if block == nil {
-			return der
-		}
-		der, text = append(der, block.Bytes...), rest
-	}
+	return api.EdgePair{Name: n.String(), State: api.EdgeFound, Generation: p.Version, NotAfter: p.NotAfter, Expired: p.Expired, Chain: p.FullDER, Key: p.KeyDER}
 }
 
 func (s *server) versionLookups(ctx context.Context, in *ByID) (*out[[]api.EdgeLookup], error) {
@@ -189,7 +177,7 @@ func (s *server) edgeWho(r *http.Request) (*certfleet.Token, error) {
 	if header == "" && s.trusts(r.RemoteAddr, r.Header.Get("X-Forwarded-For")) {
 		return neighbour(), nil
 	}
-	return s.identify(r.Context(), header)
+	return s.identifyEdge(r.Context(), header)
 }
 
 // trusts reports whether a request from there needs no token. One that a proxy

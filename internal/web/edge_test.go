@@ -249,3 +249,21 @@ func TestEveryPairThatLeavesIsOnRecord(t *testing.T) {
 		t.Errorf("on record at once: %+v", got)
 	}
 }
+
+func TestARevokedTokenLooksNothingUpForLong(t *testing.T) {
+	k := edgeKit(t)
+	k.hold(90*day, "shop.example.com")
+	looks := func() int {
+		status, _ := k.asksWithBearer("GET", "/v1/edge/names/shop.example.com", k.tokens[certfleet.ScopeEdge], "")
+		return status
+	}
+	if got := looks(); got != http.StatusOK {
+		t.Fatalf("a new token is answered %d", got)
+	}
+	k.ok("DELETE", "/v1/tokens/edge", "")
+	for end := time.Now().Add(2 * time.Second); looks() != http.StatusUnauthorized; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a revoked token still looks up after two seconds")
+		}
+	}
+}

@@ -96,10 +96,13 @@ func (s *server) guard(hc huma.Context, next func(huma.Context)) {
 // caller is whose request it is. For what edges ask, a trusted network may do.
 func (s *server) caller(hc huma.Context) (*certfleet.Token, error) {
 	header := hc.Header("Authorization")
-	if header == "" && scopeOf(hc.Operation()) == certfleet.ScopeEdge && s.trusts(hc.RemoteAddr(), hc.Header("X-Forwarded-For")) {
+	if scopeOf(hc.Operation()) != certfleet.ScopeEdge {
+		return s.identify(hc.Context(), header)
+	}
+	if header == "" && s.trusts(hc.RemoteAddr(), hc.Header("X-Forwarded-For")) {
 		return neighbour(), nil
 	}
-	return s.identify(hc.Context(), header)
+	return s.identifyEdge(hc.Context(), header)
 }
 
 // refuse answers a problem without reading the request any further.

@@ -57,6 +57,7 @@ type server struct {
 	Deps
 	api    huma.API
 	tokens tokens
+	badges badges
 	tails  tails
 }
 

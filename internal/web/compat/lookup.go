@@ -1,7 +1,7 @@
 package compat
 
 import (
-	"net/http"
+	"encoding/json"
 	"strconv"
 
 	"github.com/certfleet/certfleet"
@@ -50,8 +50,51 @@ func (c *call) config() {
 	if c.q.URL.Query().Get("openresty") != "" {
 		c.prime(p.Version)
 	}
-	c.json(http.StatusOK, lookup(p, c.q.URL.Query().Get("id_only") != ""))
+	body, err := encoded(p, c.q.URL.Query().Get("id_only") != "")
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	c.object("application/json", body)
 }
+
+// encoded is lookup in JSON. An edge asks in the moment of a handshake, so the
+// pair that stands there once for each generation is encoded once.
+func encoded(p *edge.Pair, idOnly bool) ([]byte, error) {
+	found, err := json.Marshal(payloadOf(p, idOnly))
+	if err != nil {
+		return nil, err
+	}
+	domain, err := json.Marshal(domainOf(p))
+	if err != nil {
+		return nil, err
+	}
+	single, multi := found, []byte("null")
+	if p.Multi {
+		single, multi = multi, single
+	}
+	out := make([]byte, 0, 3*len(found)+512)
+	for _, key := range []string{"Domain", "domain"} {
+		out = member(out, key, domain)
+	}
+	for _, generation := range generations {
+		out = member(member(out, generation+"__latest_single", single), generation+"__latest_multi", multi)
+	}
+	return append(out, "}\n"...), nil
+}
+
+// member appends one member of an object, the first with its brace.
+func member(out []byte, key string, value []byte) []byte {
+	separator := byte(',')
+	if len(out) == 0 {
+		separator = '{'
+	}
+	out = append(append(out, separator, '"'), key...)
+	return append(append(out, '"', ':'), value...)
+}
+
+// generations are what releases called a certificate, the latest first.
+var generations = []string{"x509_certificate", "certificate_signed", "server_certificate"}
 
 // prime writes through to Redis. An edge has its answer whether that works or not.
 func (c *call) prime(version int64) {
@@ -84,7 +127,7 @@ func (c *call) name() (certfleet.Name, error) {
 func lookup(p *edge.Pair, idOnly bool) map[string]any {
 	found := payloadOf(p, idOnly)
 	out := map[string]any{"Domain": domainOf(p), "domain": domainOf(p)}
-	for _, generation := range []string{"x509_certificate", "certificate_signed", "server_certificate"} {
+	for _, generation := range generations {
 		single, multi := generation+"__latest_single", generation+"__latest_multi"
 		out[single], out[multi] = nil, nil
 		if p.Multi {
