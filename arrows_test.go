@@ -26,7 +26,7 @@ var arrows = map[string]string{
 	"internal/app":     "internal",
 	"internal/agent":   "internal/probe internal/api internal/updater internal/config internal/target/files",
 	"internal/cli":     "internal/api client internal/app internal/config internal/demo internal/agent internal/certdeploy internal/simulate internal/plan",
-	"internal/demo":    "internal/agent internal/app internal/config internal/pebble internal/fakeca internal/api internal/intake internal/store internal/keeper client",
+	"internal/demo":    "lua internal/agent internal/app internal/config internal/pebble internal/fakeca internal/api internal/intake internal/store internal/keeper client",
 	"internal/deliver": "internal/store internal/plan internal/keystore internal/probe",
 	"internal/enroll":  "internal/store internal/keystore internal/api",
 	"internal/intake":  "internal/store internal/plan internal/api",

@@ -49,14 +49,16 @@ type Options struct {
 type demo struct {
 	Options
 	*home
-	screen *screen
-	ca     *pebble.CA
-	edge   *edge
-	beside *machine
-	node   *node
-	fleet  *fleet
-	began  time.Time
-	ready  time.Duration // from the start until the manager listens
+	screen  *screen
+	ca      *pebble.CA
+	edge    *edge
+	beside  *machine
+	nginx   *nginx // nil where it is not installed
+	without string // why there is no nginx
+	node    *node
+	fleet   *fleet
+	began   time.Time
+	ready   time.Duration // from the start until the manager listens
 }
 
 // Run shows it until ctx ends, or with Once until the end is known. An error
@@ -110,13 +112,14 @@ func (d *demo) start(ctx context.Context, failed context.CancelCauseFunc) error 
 	if d.beside, err = startMachine(d.home); err != nil {
 		return err
 	}
+	d.openNginx()
 	if err = d.home.configure(d.ca); err != nil {
 		return err
 	}
 	if d.node, err = openNode(ctx, d.home, d.ca); err != nil {
 		return err
 	}
-	if d.fleet, err = settle(ctx, d.node.DB, d.home, d.ca, []place{{"edge", "files", d.edge.addr, d.edgeSpec()}, {"agent", "sftp", d.beside.service.addr, d.beside.spec}}); err != nil {
+	if d.fleet, err = settle(ctx, d.node.DB, d.home, d.ca, d.places()); err != nil {
 		return err
 	}
 	if err = d.node.start(ctx, failed); err != nil {
@@ -141,6 +144,9 @@ func (d *demo) show(ctx context.Context) error {
 	d.look(ctx)
 	if err := d.report(); err != nil {
 		return err
+	}
+	if !d.JSON {
+		d.throughNginx(ctx)
 	}
 	missing := d.fleet.missing()
 	if d.Once {
@@ -173,6 +179,9 @@ func (d *demo) stop() error {
 	if d.node != nil {
 		all = errors.Join(all, d.node.stop())
 	}
+	if d.nginx != nil {
+		all = errors.Join(all, d.nginx.close())
+	}
 	if d.beside != nil {
 		all = errors.Join(all, d.beside.close())
 	}
@@ -188,6 +197,9 @@ func (d *demo) stop() error {
 // greet says what was started.
 func (d *demo) greet() {
 	d.screen.say("certfleet demo: a CA (Pebble), a manager, a TLS edge, and an agent with a service behind it, in one process.")
+	if d.nginx != nil {
+		d.screen.say("Beside it run nginx with certfleet's Lua module, and the Redis that it finds names in.")
+	}
 	d.screen.say(fmt.Sprintf("The manager listens at %s, %s after the start. All of it is in %s", d.config.BaseURL(), millis(d.ready), d.dir))
 	d.screen.say("")
 }

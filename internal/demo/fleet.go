@@ -18,9 +18,9 @@ const missingName = "gone.demo.test"
 
 // wishes are the certificates of the demo.
 var wishes = []wish{
-	{names: []string{"shop.demo.test"}, policy: "short", how: "one name, by http-01"},
-	{names: []string{"customer.test", "www.customer.test", "blog.customer.test"}, policy: "default", how: "three names, by http-01"},
-	{names: []string{"*.apps.demo.test"}, policy: "short", how: "a wildcard, by dns-01"},
+	{names: []string{"shop.demo.test"}, policy: "short", how: "one name, by http-01", nginx: true},
+	{names: []string{"customer.test", "www.customer.test", "blog.customer.test"}, policy: "default", how: "three names, by http-01", nginx: true},
+	{names: []string{"*.apps.demo.test"}, policy: "short", how: "a wildcard, by dns-01", nginx: true},
 	{names: []string{"127.0.0.1"}, policy: "short", how: "an address, by http-01"},
 	{names: []string{"secure.demo.test"}, policy: "alpn", how: "one name with a P-384 key, by tls-alpn-01"},
 	{names: []string{"mail.demo.test"}, policy: "default", how: "one name, by http-01, pushed to an agent", target: "agent"},
@@ -33,8 +33,11 @@ type wish struct {
 	policy string
 	how    string
 	target string // edge if empty
+	nginx  bool   // also to nginx, where there is one
 	fails  bool   // it must fail, and say why
 }
+
+func (w wish) place() string { return cmp.Or(w.target, "edge") }
 
 // policies are how the demo's certificates are got.
 var policies = map[string]certfleet.PolicySpec{
@@ -50,6 +53,7 @@ type fleet struct {
 	cursor store.EventCursor
 	tracks []*track
 	byID   map[int64]*track
+	beside int64 // the target that leads to nginx, zero without it
 }
 
 // settle writes what there has to be before the manager runs: where the CA is,
@@ -67,6 +71,16 @@ func settle(ctx context.Context, db *store.DB, h *home, ca *pebble.CA, targets [
 	if err != nil {
 		return nil, fmt.Errorf("prepare the demo: %w", err)
 	}
+	for _, p := range targets {
+		if p.label != besideLabel {
+			continue
+		}
+		g, err := db.TargetByLabel(ctx, certfleet.DefaultTenant, p.label)
+		if err != nil {
+			return nil, err
+		}
+		f.beside = g.ID
+	}
 	f.cursor, err = db.LastEvent(ctx)
 	return f, err
 }
@@ -75,7 +89,7 @@ func settle(ctx context.Context, db *store.DB, h *home, ca *pebble.CA, targets [
 // are renewed, because its CA is gone.
 func (f *fleet) ask(ctx context.Context) error {
 	for _, w := range wishes {
-		res, err := f.intake.Add(ctx, api.NewCertificate{Names: w.names, Policy: w.policy, Targets: []string{cmp.Or(w.target, "edge")}, Labels: map[string]string{"demo": "yes"}, Update: true}, "operator")
+		res, err := f.intake.Add(ctx, api.NewCertificate{Names: w.names, Policy: w.policy, Targets: f.targetsOf(w), Labels: map[string]string{"demo": "yes"}, Update: true}, "operator")
 		if err != nil {
 			return fmt.Errorf("ask for %s: %w", w.names[0], err)
 		}

@@ -44,7 +44,7 @@ func (d *demo) hear(ctx context.Context, tell func(*track)) (changed bool, err e
 	for _, e := range list {
 		f.cursor.Xact, f.cursor.ID = e.Xact, e.ID
 		t, ok := f.byID[e.CertificateID]
-		if !ok {
+		if !ok || f.aside(e) {
 			continue
 		}
 		n, err := f.news(ctx, e)
