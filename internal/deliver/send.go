@@ -16,7 +16,7 @@ import (
 type cargo struct {
 	d      *certfleet.Delivery
 	bundle *certfleet.Bundle
-	event  *certfleet.Event
+	events []*certfleet.Event
 	proven bool // nobody looks further, so that it counts as proof for a canary
 }
 
@@ -121,9 +121,10 @@ func (r *Room) sent(ctx context.Context, c *cargo, rc certfleet.Receipt, stored 
 		held, err := v.Holds(ctx, c.bundle.Certificate, rc)
 		rc.Applied = err == nil && held == c.bundle.Fingerprint
 	}
-	kind := "delivery.sent"
+	c.events = []*certfleet.Event{event(d, "delivery.sent", fmt.Sprintf("version %d was sent to %s", d.VersionID, stored.Label))}
 	if rc.Applied {
-		d.State, d.AppliedAt, kind = certfleet.DeliveryApplied, now, "delivery.applied"
+		d.State, d.AppliedAt = certfleet.DeliveryApplied, now
+		c.events = append(c.events, event(d, "delivery.applied", fmt.Sprintf("version %d is at %s", d.VersionID, stored.Label)))
 	}
 	d.Owner, d.LeaseUntil, d.DueAt, d.Attempts = "", time.Time{}, time.Time{}, 0
 	if proved(stored) {
@@ -131,7 +132,6 @@ func (r *Room) sent(ctx context.Context, c *cargo, rc certfleet.Receipt, stored 
 	} else {
 		c.proven = rc.Applied
 	}
-	c.event = event(d, kind, fmt.Sprintf("version %d is at %s", d.VersionID, stored.Label))
 }
 
 // proved reports whether anybody looks at what the target serves.
@@ -156,7 +156,7 @@ func (r *Room) fail(c *cargo, stored *certfleet.StoredTarget, cause error) {
 	d.Attempts++
 	d.State, d.Problem, d.Advice = certfleet.DeliveryFailed, cause.Error(), certfleet.AdviceOf(cause)
 	d.DueAt = plan.Again(time.Now(), d.Attempts, certfleet.RetryOf(cause), rand.Float64())
-	c.event = event(d, "delivery.failed", stored.Label+": "+cause.Error())
+	c.events = []*certfleet.Event{event(d, "delivery.failed", stored.Label+": "+cause.Error())}
 }
 
 // keep writes what came of all. A delivery that was superseded meanwhile stays so,
@@ -186,7 +186,7 @@ func (r *Room) keepOne(ctx context.Context, tx *store.Tx, c *cargo, stored *cert
 	if errors.Is(err, store.ErrStale) {
 		return tx.ReleaseDelivery(ctx, c.d.ID, r.Owner)
 	}
-	if err != nil || c.event == nil {
+	if err != nil || len(c.events) == 0 {
 		return err
 	}
 	if c.proven && stored.Canary {
@@ -194,5 +194,10 @@ func (r *Room) keepOne(ctx context.Context, tx *store.Tx, c *cargo, stored *cert
 			return err
 		}
 	}
-	return tx.Event(ctx, *c.event)
+	for _, e := range c.events {
+		if err := tx.Event(ctx, *e); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -79,7 +79,7 @@ func (t *track) hear(n news) bool {
 	case "version.issued":
 		t.issue(n)
 	case "delivery.sent", "delivery.applied":
-		if !t.speaksOf(n) || t.stage != issued {
+		if !t.speaksOf(n) || t.stage != issued && (t.stage != delivered || n.Kind == "delivery.sent") {
 			return false
 		}
 		t.reach(delivered, n.At, t.deliveredWords(n.Kind))

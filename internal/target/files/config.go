@@ -72,9 +72,9 @@ type Config struct {
 	// CommandEach runs Command once for each certificate that changed.
 	CommandEach bool `json:"command_each,omitempty" doc:"Run command once for each certificate that changed."`
 	// Updaters tell services of a change, after Command, in the order in which they
-	// are written: systemd, nginx, haproxy, docker_container and others, each with
+	// are written, or that their field order says: systemd, nginx, haproxy, docker_container and others, each with
 	// its settings. One that failed runs again with the next try.
-	Updaters config.Sections `json:"updaters,omitempty" doc:"Services to tell of a change, by label, in the order of their labels: {\"web\": {\"type\": \"systemd\", \"unit\": \"nginx\"}}."`
+	Updaters config.Sections `json:"updaters,omitempty" doc:"Services to tell of a change, by label, in the order of their field order and then of their labels: {\"web\": {\"type\": \"systemd\", \"unit\": \"nginx\"}}."`
 	// FailFast leaves out the updaters after one that failed.
 	FailFast bool `json:"fail_fast,omitempty" doc:"Leave out the updaters after one that failed."`
 	// Timeout ends Command and everything it started; zero means 30s.

@@ -106,3 +106,19 @@ func TestAnOlderVersionComesBackOnPurposeOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestOrderDecidesBeforeLabels has labels against the order that is wanted.
+func TestOrderDecidesBeforeLabels(t *testing.T) {
+	top := t.TempDir()
+	out := filepath.Join(top, "out")
+	at := func(order int, word string) map[string]any {
+		s := script("echo " + word + " >> " + out)
+		s["order"] = order
+		return s
+	}
+	target := told(t, filepath.Join(top, "fleet"), map[string]any{"a": at(3, "third"), "b": at(2, "second"), "c": at(-1, "first"), "d": at(3, "fourth")})
+	deliver(t, target, targettest.Bundle(t, "shop", 1, "shop.example.com"))
+	if text, _ := os.ReadFile(out); string(text) != "first\nsecond\nthird\nfourth\n" {
+		t.Errorf("services were told in the order %q", text)
+	}
+}

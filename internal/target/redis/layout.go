@@ -25,6 +25,7 @@ const (
 type content struct {
 	label       string
 	version     int64
+	back        int // 1 for an older version on purpose, else 0
 	fingerprint string
 	names       []string
 	shared      []sharedValue
@@ -63,6 +64,9 @@ func (t *Target) check(b certfleet.Bundle, now time.Time) (c content, err error)
 		return c, invalid("renew it first", nil, "version %d of %q expired at %s", b.Version, b.Certificate, leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
 	c = content{label: b.Certificate, version: b.Version, fingerprint: pki.Fingerprint(leaf)}
+	if b.Rollback {
+		c.back = 1
+	}
 	for _, n := range b.Names {
 		c.names = append(c.names, n.String())
 	}

@@ -526,3 +526,40 @@ func BenchmarkPrime(b *testing.B) {
 		})
 	}
 }
+
+// TestAnOlderVersionComesBackOnPurposeOnly goes back in every layout, and leaves a
+// name alone that a newer certificate took over.
+func TestAnOlderVersionComesBackOnPurposeOnly(t *testing.T) {
+	for layout := 1; layout <= 3; layout++ {
+		t.Run(fmt.Sprintf("layout %d", layout), func(t *testing.T) {
+			p := newPlace(t, Config{Layout: layout})
+			older, newer := targettest.Bundle(t, "shop", 1, "shop.example.com"), targettest.Bundle(t, "shop", 2, "shop.example.com")
+			p.must(older)
+			p.must(newer)
+			if got, err := p.Deliver(t.Context(), []certfleet.Bundle{older}, nil); err != nil || certfleet.KindOf(got[0].Err) != certfleet.Conflict {
+				t.Errorf("an older version: %+v, %v", got, err)
+			}
+			older.Rollback = true
+			p.must(older)
+			p.shows("shop", older)
+			p.must(newer)
+			p.shows("shop", newer)
+			other := targettest.Bundle(t, "other", 3, "shop.example.com")
+			p.must(other)
+			p.must(older)
+			p.shows("shop", other)
+		})
+	}
+}
+
+// shows checks which pair an edge reads.
+func (p place) shows(certificate string, want certfleet.Bundle) {
+	p.Helper()
+	chain, key, err := p.reader()(certificate)
+	if err != nil {
+		p.Fatal(err)
+	}
+	if certs, _, err := pki.ParsePair(chain, key); err != nil || pki.Fingerprint(certs[0]) != want.Fingerprint {
+		p.Errorf("an edge reads another pair than version %d of %s, or none: %v", want.Version, want.Certificate, err)
+	}
+}

@@ -5,12 +5,13 @@ import goredis "github.com/redis/go-redis/v9"
 // Each script decides and writes in one step, and touches one slot alone.
 var (
 	// claim opens a certificate's record for a version: KEYS record; ARGV
-	// version, items, shared keys. What was written before becomes stale until
-	// the new version is whole. Answers the version that stands and what is stale.
+	// version, items, shared keys, 1 for an older version on purpose. What was
+	// written before becomes stale until the new version is whole. Answers the
+	// version that stands and what is stale.
 	claim = goredis.NewScript(`
 local h = redis.call('HMGET', KEYS[1], 'v', 'items', 'shared', 'stale_items', 'stale_shared')
 local have = tonumber(h[1] or '0')
-if have > tonumber(ARGV[1]) then return {tostring(h[1]), '', ''} end
+if have > tonumber(ARGV[1]) and ARGV[4] ~= '1' then return {tostring(h[1]), '', ''} end
 local function join(a, b)
   local seen, out = {}, {}
   for line in string.gmatch((a or '') .. '\n' .. (b or ''), '[^\n]+') do
@@ -50,14 +51,16 @@ if redis.call('SCARD', KEYS[2]) == 0 then redis.call('DEL', KEYS[1], KEYS[2]) re
 return 0`)
 
 	// putName writes a name's pair unless a newer one is there: KEYS hash, owner;
-	// ARGV pair, version, label, until, then fields. In layout 3 hash and owner
-	// are one key. Answers the version that stands.
+	// ARGV pair, version, label, until, 1 for an older version on purpose (which
+	// takes the place of its own certificate's alone), then fields. In layout 3 hash
+	// and owner are one key. Answers the version that stands.
 	putName = goredis.NewScript(`
 local pair, have = ARGV[1], redis.call('HGET', KEYS[2], 'g' .. ARGV[1])
-if have and tonumber(have) > tonumber(ARGV[2]) then return have end
+local back = ARGV[5] == '1' and redis.call('HGET', KEYS[2], 'o' .. pair) == ARGV[3]
+if have and tonumber(have) > tonumber(ARGV[2]) and not back then return have end
 local left = redis.call('TTL', KEYS[1])
 redis.call('HSET', KEYS[2], 'g' .. pair, ARGV[2], 'o' .. pair, ARGV[3])
-redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+redis.call('HSET', KEYS[1], unpack(ARGV, 6))
 local now, till = tonumber(redis.call('TIME')[1]), tonumber(ARGV[4])
 if till == 0 then
   redis.call('PERSIST', KEYS[1]); redis.call('PERSIST', KEYS[2])

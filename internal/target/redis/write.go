@@ -68,13 +68,13 @@ func phase(ctx context.Context, db goredis.UniversalClient, jobs []*job, queue f
 
 func (t *Target) claim(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
 	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) []*goredis.Cmd {
-		return []*goredis.Cmd{claim.EvalSha(ctx, p, []string{t.recordKey(j.label)}, j.version, j.items(), j.sharedKeys())}
+		return []*goredis.Cmd{claim.EvalSha(ctx, p, []string{t.recordKey(j.label)}, j.version, j.items(), j.sharedKeys(), j.back)}
 	}, func(j *job, got []*goredis.Cmd) error {
 		answer, err := got[0].StringSlice()
 		if err != nil || len(answer) != 3 {
 			return fmt.Errorf("claim %s: %w", j.label, err)
 		}
-		if have := version(answer[0]); have > j.version {
+		if have := version(answer[0]); have > j.version && j.back == 0 {
 			return &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("version %d of %q is there, which is newer than %d", have, j.label, j.version), Advice: "deliver the newer version"}
 		}
 		j.staleItems, j.staleShared = lines(answer[1]), lines(answer[2])
@@ -94,7 +94,7 @@ func (t *Target) share(ctx context.Context, db goredis.UniversalClient, jobs []*
 func (t *Target) name(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
 	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) (cmds []*goredis.Cmd) {
 		for _, n := range j.named {
-			args := []any{n.pair, j.version, j.label, n.until}
+			args := []any{n.pair, j.version, j.label, n.until, j.back}
 			for _, f := range n.fields {
 				args = append(args, f)
 			}

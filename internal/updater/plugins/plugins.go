@@ -24,6 +24,10 @@ type When struct {
 	// For are labels of certificates that it depends on, with * for anything;
 	// empty means all.
 	For []string `json:"for,omitempty"`
+	// Order is its place among the others: lower ones run first, and those of one
+	// place in the order in which they are written. What came as JSON through the API
+	// is kept by label, so that there the label decides where Order does not.
+	Order int `json:"order,omitempty"`
 	// Always runs it whatever changed.
 	Always bool `json:"always,omitempty"`
 	// Retries after a failed attempt; zero means 2, -1 means none.
@@ -116,6 +120,7 @@ func build[W, C any, U certfleet.Updater](s config.Section, d dial.Deps, constru
 // Items builds the list of updaters, in the order of the settings.
 func Items(sections config.Sections, d dial.Deps) ([]updater.Item, error) {
 	var list []updater.Item
+	order := map[string]int{}
 	for _, s := range sections {
 		make, ok := updaterTypes[s.Type]
 		if !ok {
@@ -125,7 +130,9 @@ func Items(sections config.Sections, d dial.Deps) ([]updater.Item, error) {
 		if err != nil {
 			return nil, s.Problem(err)
 		}
+		order[s.Label] = when.Order
 		list = append(list, updater.Item{Name: s.Label, Updater: u, For: when.For, Always: when.Always, Retries: when.Retries, Pause: time.Duration(when.Pause), Timeout: cmp.Or(time.Duration(when.Limit), itemTime)})
 	}
+	slices.SortStableFunc(list, func(a, b updater.Item) int { return cmp.Compare(order[a.Name], order[b.Name]) })
 	return list, nil
 }
