@@ -39,7 +39,7 @@ func newHouse(t testing.TB, change func(*config.Config, *pebble.Options)) *house
 	t.Helper()
 	h := &house{TB: t}
 	c, o := config.Default(), pebble.Options{HTTPPort: port(t), TLSPort: port(t)}
-	c.StateDir, c.Database = t.TempDir(), config.Database("sqlite:"+t.TempDir()+"/certfleet.db")
+	c.StateDir, c.Database = t.TempDir(), config.Database(t.TempDir()+"/certfleet.db")
 	c.Listen = config.Listen{API: config.Off, HTTP01: loopback(o.HTTPPort), TLSALPN01: loopback(o.TLSPort), Edge: loopback(port(t))}
 	c.Edge.Plain = true
 	if change != nil {
