@@ -25,6 +25,7 @@ type Agent struct {
 	RevokedAt  time.Time
 	SeenAt     time.Time // the last request, noted once a minute
 	ReportedAt time.Time
+	QuietAt    time.Time // it counts as silent if it says nothing until then; zero when that was told
 
 	// What it said last.
 	Release  string
@@ -64,13 +65,16 @@ const (
 	AgentInvited AgentState = "invited" // its join token was not used yet
 	AgentLapsed  AgentState = "lapsed"  // the invitation or the identity has expired
 	AgentActive  AgentState = "active"
-	AgentSilent  AgentState = "silent" // it has not reported for AgentSilence
+	AgentSilent  AgentState = "silent" // it has said nothing for AgentSilence
 	AgentRevoked AgentState = "revoked"
 )
 
-// AgentSilence is how long an agent may say nothing: four times the longest that
-// it waits between two reports.
-const AgentSilence = time.Hour
+// AgentStates are all of them.
+var AgentStates = []AgentState{AgentInvited, AgentLapsed, AgentActive, AgentSilent, AgentRevoked}
+
+// AgentSilence is how long an agent may say nothing: twice the longest that it
+// waits between two reports.
+const AgentSilence = 30 * time.Minute
 
 // MaxSkew is how far an agent's clock may be off before people are told.
 const MaxSkew = 30 * time.Second
@@ -84,10 +88,18 @@ func (a *Agent) State(now time.Time) AgentState {
 		return AgentInvited
 	case a.SPKI == "" || !now.Before(a.NotAfter):
 		return AgentLapsed
-	case now.Sub(a.ReportedAt) > AgentSilence:
+	case now.Sub(a.HeardAt()) > AgentSilence:
 		return AgentSilent
 	}
 	return AgentActive
+}
+
+// HeardAt is when the agent last said how it stands: it joined, or reported.
+func (a *Agent) HeardAt() time.Time {
+	if a.ReportedAt.After(a.EnrolledAt) {
+		return a.ReportedAt
+	}
+	return a.EnrolledAt
 }
 
 // Assignment is a version that waits for an agent to take it.

@@ -47,8 +47,11 @@ func loadIdentity(file string) (*identity, error) {
 }
 
 // save writes the identity whole or not at all, for its owner alone.
-func (id *identity) save(file string) error {
-	text, err := json.Marshal(id)
+func (id *identity) save(file string) error { return keep(file, id) }
+
+// keep writes a document with a key in it whole or not at all, for its owner alone.
+func keep(file string, doc any) error {
+	text, err := json.Marshal(doc)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/certfleet/certfleet/internal/agent"
 	"github.com/certfleet/certfleet/internal/api"
 	"github.com/certfleet/certfleet/internal/app"
+	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/store"
 )
@@ -34,10 +35,13 @@ type house struct {
 	ca  *pki.CA
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t *testing.T, change ...func(*config.Config)) *house {
 	t.Helper()
 	conf := manager(t)
 	conf.Listen.API = "127.0.0.1:0"
+	for _, c := range change {
+		c(conf)
+	}
 	a := open(t, conf)
 	f := &fleet{App: a}
 	f.run(t)
@@ -328,6 +332,9 @@ func TestAJoinTokenIsGoodOnceInTimeAndAtItsManagerAlone(t *testing.T) {
 	if _, err := agent.Join(t.Context(), b.conf, token); err != nil {
 		t.Fatalf("the token was used up by those who were refused: %v", err)
 	}
+	if left, _ := filepath.Glob(b.conf.Identity + ".*"); len(left) > 0 {
+		t.Errorf("a join left %v", left)
+	}
 	other := newBeside(t, "")
 	b = other
 	refused("a used token", token)
@@ -340,4 +347,56 @@ func mustPin(t *testing.T, token string) string {
 		t.Fatal(err)
 	}
 	return j.CA
+}
+
+func TestAJoinWhoseAnswerWasLostGoesOnWithItsKey(t *testing.T) {
+	h := newHouse(t)
+	b, token := newBeside(t, ""), h.invite("edge-1")
+	if err := os.MkdirAll(filepath.Join(b.conf.Identity, "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := agent.Join(t.Context(), b.conf, token); certfleet.KindOf(err) != certfleet.Denied || !strings.Contains(certfleet.AdviceOf(err), "same token") {
+		t.Fatalf("an identity that cannot be written: %v (%s)", err, certfleet.AdviceOf(err))
+	}
+	if _, err := agent.Join(t.Context(), newBeside(t, "").conf, token); certfleet.KindOf(err) != certfleet.Denied {
+		t.Errorf("another host took the token: %v", err)
+	}
+	if err := os.RemoveAll(b.conf.Identity); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := agent.Join(t.Context(), b.conf, token); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := b.ask(t, h.url, "POST", "/v1/agent/assigned", "{}"); status != 404 || !strings.Contains(body, "no target") {
+		t.Errorf("as the agent: %d %s", status, body)
+	}
+}
+
+func TestAgentsHaveAListenerOfTheirOwnWhereTheAPIIsPlain(t *testing.T) {
+	h := newHouse(t, func(c *config.Config) { c.TLS.Plain, c.Listen.Agents = true, "127.0.0.1:0" })
+	h.url = "https://" + h.app.Addr("agents")
+	if _, err := h.c.AddTarget(t.Context(), client.Target{Label: "edge-1", Type: "pull"}); err != nil {
+		t.Fatal(err)
+	}
+	h.put("one.example", "edge-1")
+	b := newBeside(t, "")
+	if _, err := agent.Join(t.Context(), b.conf, h.invite("edge-1")); err != nil {
+		t.Fatal(err)
+	}
+	b.run(t)
+	h.until("one.example", "applied")
+	for _, path := range []string{"/v1/certificates", "/v1/agents", "/metrics", "/", "/v1/agent/../agents"} {
+		if status, body := b.ask(t, h.url, "GET", path, ""); status != 404 {
+			t.Errorf("%s beside agents' own: %d %s", path, status, body)
+		}
+	}
+	bare := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	res, err := bare.Post(h.url+"/v1/agent/assigned", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 401 {
+		t.Errorf("without a client certificate: %d", res.StatusCode)
+	}
 }

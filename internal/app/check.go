@@ -147,6 +147,9 @@ func (k *checking) ports(ctx context.Context, c *config.Config) {
 			}
 			return answers(ctx, c, scheme, addr, "/healthz", "")
 		}},
+		{"agents", c.Listen.Agents, func(ctx context.Context, addr string) bool {
+			return answers(ctx, c, "https://", addr, "/healthz", "")
+		}},
 	} {
 		if !l.addr.On() {
 			continue

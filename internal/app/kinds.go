@@ -93,6 +93,15 @@ func (a *App) kinds(owner string) []work.Kind {
 			},
 		},
 		{
+			Name: "agents",
+			Due:  a.silentAgents,
+			Do:   func(ctx context.Context, id int64) error { return a.Enroll.Silent(ctx, id, time.Now()) },
+			Say: func(ctx context.Context, id int64) string {
+				g, err := a.DB.Agent(ctx, id)
+				return say(err, func() string { return "tell that agent " + g.Label + " is silent" })
+			},
+		},
+		{
 			Name: "retention",
 			Due:  a.ageDue,
 			Do:   func(ctx context.Context, _ int64) error { return a.age(ctx) },

@@ -89,7 +89,7 @@ func (a *App) listen(ctx context.Context) (map[string]net.Listener, error) {
 	if a.readOnly {
 		return a.listenFor(ctx, "api")
 	}
-	return a.listenFor(ctx, "api", "http01", "tlsalpn01", "edge")
+	return a.listenFor(ctx, "api", "http01", "tlsalpn01", "edge", "agents")
 }
 
 func (a *App) listenFor(ctx context.Context, names ...string) (map[string]net.Listener, error) {
@@ -114,7 +114,7 @@ func (a *App) listenFor(ctx context.Context, names ...string) (map[string]net.Li
 // Address is the configured address of a listener, empty when it is off.
 func (a *App) Address(name string) string {
 	l := a.Config.Listen
-	addr, ok := map[string]interface{ On() bool }{"api": l.API, "http01": l.HTTP01, "tlsalpn01": l.TLSALPN01, "edge": l.Edge}[name]
+	addr, ok := map[string]interface{ On() bool }{"api": l.API, "http01": l.HTTP01, "tlsalpn01": l.TLSALPN01, "edge": l.Edge, "agents": l.Agents}[name]
 	if !ok || !addr.On() {
 		return ""
 	}
@@ -140,7 +140,7 @@ func closeAll(listeners map[string]net.Listener) error {
 	return all
 }
 
-// Addr is where a listener (api, http01, tlsalpn01, edge) listens, once Ready.
+// Addr is where a listener (api, http01, tlsalpn01, edge, agents) listens, once Ready.
 func (a *App) Addr(name string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -170,7 +170,8 @@ func serve(ctx context.Context, s *http.Server, ln net.Listener) error {
 	return nil
 }
 
-// serveHandlers serves the API, and what edges ask for at a listener of their own.
+// serveHandlers serves the API, and what edges and agents ask for at listeners of
+// their own.
 func (a *App) serveHandlers(ctx context.Context, group *errgroup.Group, listeners map[string]net.Listener) {
 	handler := a.Handler()
 	if ln := listeners["api"]; ln != nil {
@@ -180,11 +181,19 @@ func (a *App) serveHandlers(ctx context.Context, group *errgroup.Group, listener
 		plain := a.Config.Edge.Plain || a.Config.Listen.Edge.Loopback()
 		group.Go(func() error { return a.serveHTTP(ctx, ln, onlyEdges(handler, a.Config.Edge), plain) })
 	}
+	if ln := listeners["agents"]; ln != nil {
+		group.Go(func() error { return a.serveAgents(ctx, ln, onlyAgents(handler)) })
+	}
+}
+
+// server is one with the bounds that every listener has.
+func (a *App) server(ctx context.Context, h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10, BaseContext: func(net.Listener) context.Context { return ctx }, ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug)}
 }
 
 // serveHTTP serves over TLS, by the certificate of the API, or plainly.
 func (a *App) serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, plain bool) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10, BaseContext: func(net.Listener) context.Context { return ctx }, ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug)}
+	s := a.server(ctx, h)
 	if plain {
 		return serve(ctx, s, ln)
 	}

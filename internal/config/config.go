@@ -51,6 +51,7 @@ type Listen struct {
 	HTTP01    Address `json:"http01"`
 	TLSALPN01 Address `json:"tlsalpn01"`
 	Edge      Address `json:"edge"`
+	Agents    Address `json:"agents"`
 }
 
 // DefaultEdgePrefix is the root of the routes of peter_sslers since its release 0.6.
@@ -160,7 +161,7 @@ const day = certfleet.Duration(24 * time.Hour)
 func Default() *Config {
 	return &Config{
 		StateDir:  "/var/lib/certfleet",
-		Listen:    Listen{API: "127.0.0.1:7443", HTTP01: ":80", TLSALPN01: Off, Edge: Off},
+		Listen:    Listen{API: "127.0.0.1:7443", HTTP01: ":80", TLSALPN01: Off, Edge: Off, Agents: Off},
 		OnDemand:  OnDemand{Policy: "default", Labels: 3, PerDomain: 50, PerTenant: 1000, Wait: certfleet.Duration(15 * time.Second), DenyFor: certfleet.Duration(5 * time.Minute)},
 		Certbot:   Certbot{Every: certfleet.Duration(30 * time.Second), Policy: "default"},
 		Edge:      Edge{Prefixes: []string{DefaultEdgePrefix}},

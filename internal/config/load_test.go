@@ -21,6 +21,8 @@ listen:
   api: 127.0.0.1:9443
   http01: off
   edge: 127.0.0.1:7201
+  agents: :7444
+certbot: {watch: [/etc/letsencrypt], every: 1m, targets: [edge]}
 edge: {prefixes: [/.well-known/admin, /], trusted: [127.0.0.0/8]}
 public_url: https://certfleet.example.com/
 trusted_proxies: [10.0.0.0/8, "::1"]
@@ -50,7 +52,8 @@ func TestParseReadsEverySetting(t *testing.T) {
 	want.Contact = []string{"tls@example.com"}
 	want.StateDir = "/srv/certfleet"
 	want.Database = "postgres://cf@db.example/cf"
-	want.Listen = Listen{API: "127.0.0.1:9443", HTTP01: Off, TLSALPN01: Off, Edge: "127.0.0.1:7201"}
+	want.Listen = Listen{API: "127.0.0.1:9443", HTTP01: Off, TLSALPN01: Off, Edge: "127.0.0.1:7201", Agents: ":7444"}
+	want.Certbot = Certbot{Watch: []string{"/etc/letsencrypt"}, Every: certfleet.Duration(time.Minute), Policy: "default", Targets: []string{"edge"}}
 	want.Edge = Edge{Prefixes: []string{"/.well-known/admin", "/"}, Trusted: Prefixes{netip.MustParsePrefix("127.0.0.0/8")}}
 	want.PublicURL = "https://certfleet.example.com"
 	want.TrustedProxies = Prefixes{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}

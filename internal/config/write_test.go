@@ -60,7 +60,7 @@ func TestWriteSetsWhatWasChosen(t *testing.T) {
 	}
 	want := Default()
 	want.Contact, want.StateDir, want.Database, want.SealingKey = []string{"a@example.com", "b@example.com"}, "/srv/my certs", "env:DB", "file:/k"
-	want.Listen = Listen{API: "127.0.0.1:1", HTTP01: ":8080", TLSALPN01: "[::1]:443", Edge: Off}
+	want.Listen = Listen{API: "127.0.0.1:1", HTTP01: ":8080", TLSALPN01: "[::1]:443", Edge: Off, Agents: Off}
 	if !same(c, want) {
 		t.Errorf("got %+v", *c)
 	}

@@ -51,6 +51,7 @@ func (r *Room) Invite(ctx context.Context, tenant int64, n api.NewAgent, now tim
 		}
 		a.Target, a.Labels, a.JoinHash, a.JoinUntil = target, n.Labels, hashOf(token.Secret), now.Add(ttl)
 		a.SPKI, a.NextSPKI, a.NotAfter, a.RevokedAt = "", "", time.Time{}, time.Time{}
+		a.QuietAt = time.Time{}
 		if err := r.putInvited(ctx, tx, a, fresh); err != nil {
 			return err
 		}
@@ -118,7 +119,7 @@ func (r *Room) Revoke(ctx context.Context, id int64, now time.Time) (a *certflee
 		if a, err = tx.Agent(ctx, id); err != nil || !a.RevokedAt.IsZero() {
 			return err
 		}
-		a.RevokedAt, a.JoinHash, a.JoinUntil = now, "", time.Time{}
+		a.RevokedAt, a.JoinHash, a.JoinUntil, a.QuietAt = now, "", time.Time{}, time.Time{}
 		if err := tx.SaveAgent(ctx, a); err != nil {
 			return err
 		}

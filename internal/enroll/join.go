@@ -13,7 +13,8 @@ import (
 )
 
 // Join takes an invitation up: the key of the request is the agent's from now on.
-// The invitation is used up in the same transaction.
+// The invitation is good for that one key until it expires, so an agent that lost
+// the answer asks again with the same key; any other key is refused.
 func (r *Room) Join(ctx context.Context, j api.Join, now time.Time) (api.Identity, error) {
 	req, err := pki.ParseRequest([]byte(j.Request))
 	if err != nil {
@@ -22,7 +23,8 @@ func (r *Room) Join(ctx context.Context, j api.Join, now time.Time) (api.Identit
 	var id api.Identity
 	err = r.DB.Tx(ctx, now, func(tx *store.Tx) error {
 		a, err := tx.AgentByJoin(ctx, hashOf(j.Secret), now)
-		if certfleet.KindOf(err) == certfleet.NotFound {
+		spki := pki.SPKI(req.PublicKey)
+		if certfleet.KindOf(err) == certfleet.NotFound || err == nil && a.SPKI != "" && a.SPKI != spki {
 			return unknown("the join token was used, has expired, or is not of this manager", "make a new one with certfleet agents invite")
 		}
 		if err != nil {
@@ -31,14 +33,24 @@ func (r *Room) Join(ctx context.Context, j api.Join, now time.Time) (api.Identit
 		if id, err = r.sign(a.Label, req.PublicKey, now); err != nil {
 			return err
 		}
-		a.JoinHash, a.JoinUntil = "", time.Time{}
-		a.SPKI, a.NextSPKI, a.NotAfter, a.EnrolledAt, a.SeenAt, a.ReportedAt, a.Round = pki.SPKI(req.PublicKey), "", id.NotAfter, now, now, time.Time{}, ""
-		if err := tx.SaveAgent(ctx, a); err != nil {
-			return err
-		}
-		return tx.Event(store.WithActor(ctx, "agent:"+a.Label), certfleet.Event{Kind: "agent.joined", Tenant: a.Tenant, Msg: fmt.Sprintf("agent %s joined; its certificate ends %s", a.Label, id.NotAfter.UTC().Format(time.RFC3339))})
+		return admit(ctx, tx, a, spki, id.NotAfter)
 	})
 	return id, err
+}
+
+// admit writes that the agent is known by a key.
+func admit(ctx context.Context, tx *store.Tx, a *certfleet.Agent, spki string, end time.Time) error {
+	how := "joined"
+	if a.SPKI == spki {
+		how = "joined again with the same key, so the first answer was lost"
+	}
+	now := tx.Now()
+	a.SPKI, a.NextSPKI, a.NotAfter, a.EnrolledAt, a.SeenAt, a.ReportedAt, a.Round = spki, "", end, now, now, time.Time{}, ""
+	a.QuietAt = now.Add(certfleet.AgentSilence)
+	if err := tx.SaveAgent(ctx, a); err != nil {
+		return err
+	}
+	return tx.Event(store.WithActor(ctx, "agent:"+a.Label), certfleet.Event{Kind: "agent.joined", Tenant: a.Tenant, Msg: fmt.Sprintf("agent %s %s; its certificate ends %s", a.Label, how, end.UTC().Format(time.RFC3339))})
 }
 
 // Rejoin gives an agent a certificate for its next key. The one it has stays good

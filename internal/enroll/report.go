@@ -61,7 +61,7 @@ func (r report) store(ctx context.Context) error {
 // self writes what the report says of the agent. What got worse is an event.
 func (r report) self(ctx context.Context) error {
 	a, was := r.a, *r.a
-	a.ReportedAt, a.Release = r.now, r.w.Release
+	a.ReportedAt, a.QuietAt, a.Release = r.now, r.now.Add(certfleet.AgentSilence), r.w.Release
 	if a.SeenAt.Before(r.now) {
 		a.SeenAt = r.now
 	}
@@ -75,6 +75,11 @@ func (r report) self(ctx context.Context) error {
 	}
 	if err := r.tx.SaveAgent(ctx, a); err != nil {
 		return err
+	}
+	if was.QuietAt.IsZero() {
+		if err := r.event(ctx, "agent.heard", fmt.Sprintf("agent %s reports again", a.Label)); err != nil {
+			return err
+		}
 	}
 	if a.Skew.Abs() > certfleet.MaxSkew && was.Skew.Abs() <= certfleet.MaxSkew {
 		if err := r.event(ctx, "agent.clock_off", fmt.Sprintf("the clock of agent %s is off by %s", a.Label, a.Skew.Round(time.Second))); err != nil {

@@ -11,7 +11,7 @@ var agents = table[certfleet.Agent]{"agent", "agent", func(a *certfleet.Agent) [
 	return []field{
 		{"id", &a.ID}, {"tenant_id", &a.Tenant}, {"label", &a.Label}, {"target", &a.Target}, {"labels", doc(&a.Labels)},
 		{"join_hash", &a.JoinHash}, {"join_until", ms(&a.JoinUntil)}, {"spki", &a.SPKI}, {"next_spki", &a.NextSPKI}, {"not_after", ms(&a.NotAfter)},
-		{"created_at", ms(&a.CreatedAt)}, {"enrolled_at", ms(&a.EnrolledAt)}, {"revoked_at", ms(&a.RevokedAt)}, {"seen_at", ms(&a.SeenAt)}, {"reported_at", ms(&a.ReportedAt)},
+		{"created_at", ms(&a.CreatedAt)}, {"enrolled_at", ms(&a.EnrolledAt)}, {"revoked_at", ms(&a.RevokedAt)}, {"seen_at", ms(&a.SeenAt)}, {"reported_at", ms(&a.ReportedAt)}, {"quiet_at", ms(&a.QuietAt)},
 		{"release", &a.Release}, {"round", &a.Round}, {"skew", &a.Skew}, {"updaters", doc(&a.Updaters)}, {"rev", &a.Rev},
 	}
 }}
@@ -62,6 +62,18 @@ func (q Q) AgentBySPKI(ctx context.Context, spki string) (*certfleet.Agent, erro
 // Agents lists them all, by label.
 func (q Q) Agents(ctx context.Context, tenant int64) ([]certfleet.Agent, error) {
 	return agents.list(ctx, q, "WHERE tenant_id = $1 ORDER BY label", orDefault(tenant))
+}
+
+// DueAgents are those of which nothing was heard for so long that people are to
+// be told, longest first.
+func (q Q) DueAgents(ctx context.Context, now time.Time, limit int) ([]certfleet.Agent, error) {
+	return agents.list(ctx, q, "WHERE quiet_at > 0 AND quiet_at <= $1 ORDER BY quiet_at, id LIMIT $2", now.UnixMilli(), limit)
+}
+
+// AgentCounts counts the agents of all tenants by state.
+func (q Q) AgentCounts(ctx context.Context, now time.Time) ([]Count, error) {
+	return counts(q, ctx, `SELECT CASE WHEN revoked_at > 0 THEN 'revoked' WHEN spki = '' AND join_until > $1 THEN 'invited' WHEN spki = '' OR not_after <= $1 THEN 'lapsed'
+		WHEN reported_at < $2 AND enrolled_at < $2 THEN 'silent' ELSE 'active' END AS state, count(*) FROM agent GROUP BY 1`, now.UnixMilli(), now.Add(-certfleet.AgentSilence).UnixMilli())
 }
 
 var agentLineages = table[certfleet.AgentLineage]{"agent_lineage", "lineage of an agent", func(l *certfleet.AgentLineage) []field {

@@ -26,7 +26,7 @@ func TestAgentsLive(t *testing.T) {
 		if _, err := db.AgentByJoin(ctx, "h", now.Add(time.Hour)); certfleet.KindOf(err) != certfleet.NotFound {
 			t.Errorf("a late invitation opens: %v", err)
 		}
-		a.JoinHash, a.JoinUntil, a.SPKI, a.NextSPKI, a.NotAfter, a.EnrolledAt, a.ReportedAt = "", time.Time{}, "k1", "k2", now.Add(time.Hour), now, now
+		a.JoinHash, a.JoinUntil, a.SPKI, a.NextSPKI, a.NotAfter, a.EnrolledAt, a.ReportedAt, a.QuietAt = "", time.Time{}, "k1", "k2", now.Add(time.Hour), now, now, now.Add(time.Minute)
 		a.Release, a.Round, a.Skew, a.Updaters = "1", "r", -90*time.Second, []certfleet.UpdaterNote{{Name: "web", Problem: "it failed", At: now}}
 		write(t, db, func(ctx context.Context, tx *store.Tx) error {
 			if err := tx.SaveAgent(ctx, &a); err != nil {
@@ -60,6 +60,43 @@ func TestAgentsLive(t *testing.T) {
 		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AddAgent(ctx, &twin) })
 		if list, err := db.Agents(ctx, 0); err != nil || len(list) != 2 || !same(list[0], a) {
 			t.Errorf("agents %+v, %v", list, err)
+		}
+	})
+}
+
+func TestAgentsAreCountedByTheStateThatTheySay(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		long := now.Add(-certfleet.AgentSilence - time.Minute)
+		want := map[string]int64{}
+		for i, a := range []certfleet.Agent{
+			{JoinHash: "a", JoinUntil: now.Add(time.Hour)},
+			{JoinHash: "b", JoinUntil: now},
+			{SPKI: "c", NotAfter: now},
+			{SPKI: "d", NotAfter: now.Add(time.Hour), EnrolledAt: long},
+			{SPKI: "e", NotAfter: now.Add(time.Hour), EnrolledAt: long, ReportedAt: long, QuietAt: now},
+			{SPKI: "f", NotAfter: now.Add(time.Hour), EnrolledAt: long, ReportedAt: now, QuietAt: now.Add(time.Minute)},
+			{SPKI: "g", NotAfter: now.Add(time.Hour), EnrolledAt: now},
+			{SPKI: "h", NotAfter: now.Add(time.Hour), EnrolledAt: now, RevokedAt: now},
+		} {
+			a.Label = string(rune('a' + i))
+			a.Target = a.Label
+			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AddAgent(ctx, &a) })
+			want[string(a.State(now))]++
+		}
+		list, err := db.AgentCounts(t.Context(), now)
+		got := map[string]int64{}
+		for _, c := range list {
+			got[c.Word] = c.N
+		}
+		if err != nil || len(want) != len(certfleet.AgentStates) || !same(got, want) {
+			t.Errorf("counted %v, %v; they say %v", got, err, want)
+		}
+		due, err := db.DueAgents(t.Context(), now, 10)
+		if err != nil || len(due) != 1 || due[0].Label != "e" {
+			t.Errorf("due %+v, %v; want e alone", due, err)
+		}
+		if at, err := db.OldestDue(t.Context(), "agents", now); err != nil || !at.Equal(now) {
+			t.Errorf("the oldest is due at %v, %v", at, err)
 		}
 	})
 }

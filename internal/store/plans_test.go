@@ -119,7 +119,7 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 			return nil
 		},
 		"agents": func(q store.Q) error {
-			for _, err := range []error{second(q.AgentBySPKI(ctx, "k")), second(q.AgentByJoin(ctx, "h", now)), second(q.AgentLineages(ctx, 1, "a", 10)), second(q.Assignments(ctx, 1, 10)),
+			for _, err := range []error{second(q.AgentBySPKI(ctx, "k")), second(q.AgentByJoin(ctx, "h", now)), second(q.DueAgents(ctx, now, 10)), second(q.AgentLineages(ctx, 1, "a", 10)), second(q.Assignments(ctx, 1, 10)),
 				second(q.Assigned(ctx, 1, 1)), second(q.DeliveryHere(ctx, 1, 1, "x")), second(q.Missing(ctx, 1, 1, 10)), second(q.HoldsAt(ctx, 1, 1, 500)), second(q.CountAt(ctx, 1))} {
 				if ignore(err) != nil {
 					return err

@@ -49,6 +49,7 @@ var laneWaits = func() string {
 // oldest are by kind of work the questions for the moment since which the
 // longest of it is due.
 var oldest = map[string]string{
+	"agents":     "SELECT quiet_at FROM agent WHERE quiet_at > 0 AND quiet_at <= $1 ORDER BY quiet_at LIMIT 1",
 	"raises":     "SELECT urgent_at FROM certificate WHERE urgent_at > 0 AND urgent_at <= $1 AND due_at > 0 AND lane > 20 AND state = 'active' ORDER BY urgent_at, id LIMIT 1",
 	"parked":     "SELECT due_at FROM certificate WHERE due_at > 0 AND due_at <= $1 AND state = 'parked' ORDER BY due_at, id LIMIT 1",
 	"orders":     "SELECT coalesce(min(due_at), 0) FROM orders WHERE state IN ('wanted', 'open') AND manual = 0 AND due_at <= $1 AND lease_until <= $1",

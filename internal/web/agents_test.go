@@ -65,6 +65,9 @@ func TestInvitationsAreForAdminsAndShownOnce(t *testing.T) {
 			t.Errorf("%s: %d %s", what, r.status, r.body)
 		}
 	}
+	if m := k.do("", "GET", "/metrics", "").body; !strings.Contains(m, `certfleet_agents{state="invited"} 1`) || !strings.Contains(m, `certfleet_agents{state="silent"} 0`) || strings.Contains(m, "edge-1") {
+		t.Errorf("metrics of agents are missing, or name one")
+	}
 	if r := k.ok("DELETE", "/v1/agents/edge-1", ""); !strings.Contains(r.body, `"state":"revoked"`) {
 		t.Errorf("revoked: %s", r.body)
 	}

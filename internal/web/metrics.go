@@ -34,6 +34,7 @@ type numbers struct {
 	limits   []limitLeft
 	waiting  map[string]int64
 	requests []store.ExchangeCount
+	agents   []store.Count
 	err      error
 }
 
@@ -68,6 +69,7 @@ var (
 	mLimitLeft    = desc("ca_limit_left", "New orders that an account may place now, by authority id and account id.", "authority_id", "account_id", "limit")
 	mLimitMost    = desc("ca_limit_most", "New orders that an account may place at once.", "authority_id", "account_id", "limit")
 	mWaiting      = desc("certificates_waiting", "Certificates that wait for a limit, by limit.", "limit")
+	mAgents       = desc("agents", "Agents by state: invited, lapsed, active, silent or revoked.", "state")
 	mRunning      = desc("jobs_running", "Work that this node does now, by kind.", "kind")
 )
 
@@ -114,6 +116,10 @@ func (n numbers) tell(gauge gaugeFunc) {
 		for w, v := range m.by {
 			gauge(m.d, float64(v), w)
 		}
+	}
+	agents := byWord(n.agents, word)
+	for _, s := range certfleet.AgentStates {
+		gauge(mAgents, float64(agents[string(s)]), string(s))
 	}
 	gauge(mDue, float64(g.Due))
 	gauge(mOverdue, float64(g.Overdue))
@@ -186,6 +192,9 @@ func (c *fleetCollector) numbers() numbers {
 	}
 	if n.err == nil {
 		n.requests, n.err = c.s.DB.ExchangeCounts(ctx, now)
+	}
+	if n.err == nil {
+		n.agents, n.err = c.s.DB.AgentCounts(ctx, now)
 	}
 	c.last = n
 	return n
