@@ -44,7 +44,7 @@ const (
 func largeName(i int) string { return fmt.Sprintf("shop%d.net", i) }
 
 // fillFleet gives a node a fleet of n certificates as they are after a first
-// year: domain, version, slot, order, delivery, label and two events each, all of
+// year: domain, version, slot, order, delivery, label and event each, all of
 // them fresh, their first renewal and their first question to the CA due in an hour.
 func fillFleet(b *testing.B, a *app.App, database string, n int) {
 	b.Helper()
@@ -145,7 +145,6 @@ func largeRows(pg bool, n int, now int64, chainHex string) []string {
 		"version_name (name, version_id) SELECT 'shop' || i || '.net', 100+i",
 		"slot (tenant_id, name, slot, version_id, since) SELECT 1, 'shop' || i || '.net', 'ecdsa', 100+i, " + at,
 		"delivery (id, tenant_id, version_id, target_id, certificate_id, state, sent_at, served_at, created_at) SELECT 100+i, 1, 100+i, 1, 100+i, 'served', " + at + ", " + at + ", " + at,
-		"event (tenant_id, at, kind, certificate_id, actor, msg) SELECT 1, " + fresh + ", 'certificate.added', 100+i, 'bench', 'asked for shop' || i || '.net'",
 		"event (tenant_id, at, kind, certificate_id, order_id, version_id, actor, msg) SELECT 1, " + fresh + ", 'version.issued', 100+i, 100+i, 100+i, 'bench', 'issued'",
 	}
 	series := fmt.Sprintf(" FROM (WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < %d) SELECT i FROM s) AS s", n)

@@ -31,6 +31,16 @@ func BenchmarkLists(b *testing.B) {
 			askLists(b, a, n)
 			askEdges(b, a, n)
 			askSweeps(b, a)
+			b.Run("node", func(b *testing.B) {
+				dir := a.Config.StateDir
+				if url != "" {
+					dir = b.TempDir()
+				}
+				for b.Loop() {
+					runLarge(b, dir, url)
+				}
+				b.ReportMetric(0, "ns/op")
+			})
 		})
 	}
 }

@@ -93,7 +93,7 @@ func (q Q) Authorizations(ctx context.Context, f AuthorizationFilter) ([]certfle
 	}
 	w := f.where(q, "authz", by)
 	if f.Status != "" {
-		w.add("authz.status = ?", f.Status)
+		w.word("authz.status", f.Status)
 	}
 	list, err := authzs.list(ctx, q, w.sql()+" ORDER BY "+w.sorted("authz.id", by)+" DESC"+w.limit(f.Limit), w.args...)
 	return list, by.after(next(list, f.Limit, func(a *certfleet.Authorization) Cursor { return Cursor{0, a.ID} })), err
@@ -111,7 +111,7 @@ func (q Q) Challenges(ctx context.Context, f AuthorizationFilter) ([]certfleet.S
 	case "pending":
 		w.add("challenge.cleaned_at = 0")
 	default:
-		w.add("challenge.status = ?", f.Status)
+		w.word("challenge.status", f.Status)
 	}
 	list, err := challenges.list(ctx, q, w.sql()+" ORDER BY "+w.sorted("challenge.id", by)+" DESC"+w.limit(f.Limit), w.args...)
 	return list, by.after(next(list, f.Limit, func(c *certfleet.StoredChallenge) Cursor { return Cursor{0, c.ID} })), err

@@ -159,7 +159,7 @@ func (q Q) Deliveries(ctx context.Context, f DeliveryFilter) ([]certfleet.Delive
 	case "open":
 		w.add("delivery.state IN ('due', 'sent', 'failed')")
 	default:
-		w.add("delivery.state = ?", f.State)
+		w.word("delivery.state", f.State)
 	}
 	if f.After.ID != 0 {
 		w.add("delivery.id < ?", f.After.ID)

@@ -130,7 +130,7 @@ func (q Q) Orders(ctx context.Context, f OrderFilter) ([]certfleet.Order, Cursor
 	case "live", "pending":
 		w.add("orders.state IN ('wanted', 'open')")
 	default:
-		w.add("orders.state = ?", f.State)
+		w.word("orders.state", f.State)
 	}
 	if f.CertificateID != 0 {
 		w.add("orders.certificate_id = ?", f.CertificateID)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -177,24 +178,48 @@ func (q Q) searchNames(ctx context.Context, tenant int64, part string, limit int
 	if limit <= 0 {
 		return nil, nil
 	}
-	lo, hi := prefixRange(part)
-	list, err := domains.list(ctx, q, "WHERE domain.tenant_id = $1 AND domain.id IN (SELECT domain_id FROM name_part WHERE part >= $2 AND part < $3) ORDER BY domain.id LIMIT $4", orDefault(tenant), lo, hi, limit)
-	if err != nil {
+	list, err := q.domainsWith(ctx, tenant, part, limit)
+	if err != nil || len(list) == 0 {
 		return nil, err
 	}
-	var out []Hit
-	for _, d := range list {
-		h := Hit{Kind: "domain", ID: d.ID, Field: "name", Value: d.Name.String()}
-		certs, err := certificates.list(ctx, q, "JOIN certificate_name cn ON cn.certificate_id = certificate.id WHERE cn.domain_id = $1 ORDER BY cn.certificate_id DESC LIMIT 1", d.ID)
-		if err != nil {
+	out, at, ids := make([]Hit, len(list)), map[int64]*Hit{}, make([]any, len(list))
+	for i, d := range list {
+		out[i] = Hit{Kind: "domain", ID: d.ID, Field: "name", Value: d.Name.String()}
+		at[d.ID], ids[i] = &out[i], d.ID
+	}
+	rows, err := q.x.QueryContext(ctx, "SELECT cn.domain_id, c.id, coalesce(c.version_id, 0) FROM certificate_name cn JOIN certificate c ON c.id = cn.certificate_id WHERE cn.domain_id IN ("+marks(len(ids))+
+		") AND cn.certificate_id = (SELECT max(l.certificate_id) FROM certificate_name l WHERE l.domain_id = cn.domain_id)", ids...)
+	if err != nil {
+		return nil, explain(fmt.Errorf("find certificates of domains: %w", err), "")
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var domain, certificate, version int64
+		if err := rows.Scan(&domain, &certificate, &version); err != nil {
 			return nil, err
 		}
-		if len(certs) > 0 {
-			h.CertificateID, h.VersionID = certs[0].ID, certs[0].VersionID
-		}
-		out = append(out, h)
+		at[domain].CertificateID, at[domain].VersionID = certificate, version
 	}
-	return out, nil
+	return out, explain(rows.Err(), "")
+}
+
+// mostAlike bounds how many of the names with a common part are sorted.
+const mostAlike = 1000
+
+// domainsWith are a tenant's first domains with a part. Of a part that very many
+// names have only the first are looked at, unless other tenants' fill them.
+func (q Q) domainsWith(ctx context.Context, tenant int64, part string, limit int) ([]certfleet.Domain, error) {
+	lo, hi := prefixRange(part)
+	list, err := domains.list(ctx, q, "WHERE domain.tenant_id = $1 AND domain.id IN (SELECT domain_id FROM (SELECT domain_id FROM name_part WHERE part >= $2 AND part < $3 ORDER BY part, domain_id LIMIT $4) AS first) ORDER BY domain.id LIMIT $5",
+		orDefault(tenant), lo, hi, max(limit, mostAlike), limit)
+	if err != nil || len(list) == limit {
+		return list, err
+	}
+	n, err := q.number(ctx, "SELECT count(*) FROM (SELECT 1 FROM name_part WHERE part >= $1 AND part < $2 LIMIT $3) AS first", lo, hi, max(limit, mostAlike))
+	if err != nil || n < int64(max(limit, mostAlike)) {
+		return list, err
+	}
+	return domains.list(ctx, q, "WHERE domain.tenant_id = $1 AND domain.id IN (SELECT domain_id FROM name_part WHERE part >= $2 AND part < $3) ORDER BY domain.id LIMIT $4", orDefault(tenant), lo, hi, limit)
 }
 
 // Replaced notes that a newer version took the place of an older one.

@@ -71,7 +71,7 @@ func (q Q) OldestDue(ctx context.Context, kind string, now time.Time) (time.Time
 
 // FailedDeliveries are those that went wrong last and are tried again, newest first.
 func (q Q) FailedDeliveries(ctx context.Context, tenant int64, limit int) ([]certfleet.Delivery, error) {
-	list, err := deliveries.list(ctx, q, "WHERE tenant_id = $1 AND state IN ('due', 'sent', 'failed') AND state = 'failed' ORDER BY id DESC LIMIT $2", tenant, limit)
+	list, err := deliveries.list(ctx, q, "WHERE tenant_id = $1 AND state = 'failed' ORDER BY id DESC LIMIT $2", tenant, limit)
 	if err != nil {
 		return nil, err
 	}
