@@ -31,7 +31,9 @@ func problem(base string, res *http.Response) error {
 		e.Msg = p.Title
 	}
 	for _, f := range p.Errors {
-		e.Msg += "; " + strings.TrimPrefix(f.Location+": "+f.Message, ": ")
+		if more := strings.TrimPrefix(f.Location+": "+f.Message, ": "); more != e.Msg { // the detail tells a single one already
+			e.Msg += "; " + more
+		}
 	}
 	return e
 }

@@ -208,7 +208,7 @@ func (k *checking) resolvers(ctx context.Context, c *config.Config) {
 	}
 	for _, server := range list {
 		r := &dnsq.Resolver{Timeout: 2 * time.Second}
-		name := "the system's"
+		name := "of the system"
 		if server != "" {
 			r.Servers, name = []string{server}, server
 		}
@@ -221,7 +221,7 @@ func (k *checking) resolvers(ctx context.Context, c *config.Config) {
 		if err != nil {
 			err = &certfleet.Error{Msg: "resolver " + name + " does not answer", Advice: "set dns.resolvers, or see why names are not resolved on this host", Err: err}
 		}
-		k.result("DNS", name+" resolvers answer", err, CheckWarn)
+		k.result("DNS", "the resolver "+name+" answers", err, CheckWarn)
 	}
 }
 

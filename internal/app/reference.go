@@ -64,3 +64,6 @@ func askDirectory(ctx context.Context, ca *certfleet.Authority) (acme.Directory,
 	}
 	return client.Directory(ctx)
 }
+
+// ReadCertbotAccount reads one account from its folder.
+func ReadCertbotAccount(dir string) (CertbotAccount, error) { return porter.ReadCertbotAccount(dir) }

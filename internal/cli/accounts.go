@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -163,26 +164,44 @@ func (p *program) importAccount() *cobra.Command {
 	var key string
 	var labels []string
 	cmd := &cobra.Command{
-		Use: "import", Short: "Bring an account along with its key", Long: "Bring an account along that exists at a CA, by its private key in PEM or JWK form.\nAccounts of certbot come with certfleet import certbot --accounts.",
-		Example: "  certfleet accounts import --authority letsencrypt --key account-key.pem",
+		Use: "import", Short: "Bring an account along with its key", Long: "Bring an account along that exists at a CA, by its private key in PEM or JWK form,\nor by certbot's folder of it. Nothing is registered: a key that the CA does not know\nis refused. All accounts of certbot come with certfleet import certbot --accounts.",
+		Example: "  certfleet accounts import --authority letsencrypt --key account-key.pem\n  certfleet accounts import --authority letsencrypt --key /etc/letsencrypt/accounts/acme-v02.api.letsencrypt.org/directory/0123abcd",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if key == "" {
 				return &usageError{invalid("write --key and a file", "an account is imported by its private key")}
 			}
-			text, err := readFile(key)
-			if err != nil {
+			if err := bringKey(&n, key); err != nil {
 				return err
 			}
-			n.Key, n.Agree = string(text), true
 			return p.makeAccount(cmd.Context(), n, labels)
 		},
 	}
 	accountFlags(p, cmd, &n, &labels)
-	cmd.Flags().StringVar(&key, "key", "", "a `FILE` with its private key, in PEM or JWK form")
+	cmd.Flags().StringVar(&key, "key", "", "a `FILE` with its private key, in PEM or JWK form, or certbot's folder of the account")
 	cmd.Flags().StringVar(&n.URL, "account-url", "", "its `URL` at the CA (default the CA is asked)")
 	cmd.MarkFlagFilename("key")
 	return cmd
+}
+
+// bringKey reads the key of an account that exists, and what certbot's folder of
+// it says beside.
+func bringKey(n *client.NewAccount, path string) error {
+	n.Agree = true // whoever made the account agreed
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		text, err := readFile(path)
+		n.Key = string(text)
+		return err
+	}
+	a, err := app.ReadCertbotAccount(path)
+	if err != nil {
+		return err
+	}
+	n.Key, n.URL = string(a.KeyPEM), orElse(n.URL, a.URL)
+	if len(n.Contact) == 0 {
+		n.Contact = a.Contact
+	}
+	return nil
 }
 
 func (p *program) makeAccount(ctx context.Context, n client.NewAccount, labels []string) (err error) {

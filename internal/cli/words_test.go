@@ -127,3 +127,12 @@ func TestSettingsOfTargetsAreWordsOrJSON(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestACommandThatIsNearlyRightIsNamed(t *testing.T) {
+	known := []string{"init", "list", "limits", "renew", "remove", "revoke", "show", "search"}
+	for wrong, want := range map[string]string{"lsit": "list", "lst": "list", "shwo": "show", "revok": "revoke", "renwe": "renew", "xyz": ""} {
+		if got := nearest(wrong, known); got != want {
+			t.Errorf("for %q %q is named, want %q", wrong, got, want)
+		}
+	}
+}

@@ -40,6 +40,9 @@ func Advice(p *acme.Problem, typ certfleet.ChallengeType) string {
 	if typ == certfleet.DNS01 && (p.Name() == "unauthorized" || p.Name() == "incorrectResponse") {
 		return "look at the TXT record below _acme-challenge: it must show the value of this order, on every name server"
 	}
+	if typ == certfleet.HTTP01 && p.Name() == "unauthorized" {
+		return advices["incorrectResponse"]
+	}
 	if a := unreached(p, typ); a != "" {
 		return a
 	}

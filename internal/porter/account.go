@@ -44,6 +44,19 @@ func ReadCertbotAccounts(dir string) ([]CertbotAccount, error) {
 	return out, nil
 }
 
+// ReadCertbotAccount reads one account from the folder of its own, which holds
+// private_key.json, and regr.json with its URL. Its Server is left empty: the
+// folder may lie anywhere.
+func ReadCertbotAccount(dir string) (CertbotAccount, error) {
+	dir = filepath.Clean(dir)
+	a := readAccount(dir, dir)
+	a.Server = ""
+	if len(a.KeyPEM) == 0 {
+		return a, invalid("name the folder of one account, which holds private_key.json, or import all with certfleet import certbot FOLDER --accounts", nil, "%q holds no account of certbot that can be read", dir)
+	}
+	return a, nil
+}
+
 // readAccount reads accounts/HOST/PATH/ID, whose path is the directory's URL.
 func readAccount(top, dir string) CertbotAccount {
 	rel, _ := filepath.Rel(top, filepath.Dir(dir))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -151,6 +152,12 @@ func TestCertbotAccountsComeWithTheirKeys(t *testing.T) {
 	}
 	if len(b.Problems) != 3 || len(b.KeyPEM) > 0 || b.Server != "https://ca.example.com:8443/acme/directory" {
 		t.Errorf("got %+v", b)
+	}
+	if one, err := ReadCertbotAccount(at + "/"); err != nil || one.ID != a.ID || one.URL != a.URL || one.Server != "" || !slices.Equal(one.Contact, a.Contact) {
+		t.Errorf("by its own folder: %+v, %v", one, err)
+	}
+	if _, err := ReadCertbotAccount(dir); certfleet.AdviceOf(err) == "" {
+		t.Errorf("a folder that is no account's: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
@@ -195,10 +196,13 @@ func (s *server) ownAuthorizations(ctx context.Context, ids []int64) ([]int64, e
 	}
 	for _, id := range ids {
 		a, err := s.DB.Authorization(ctx, id)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			_, err = s.order(ctx, a.OrderID)
 		}
-		if _, err := s.order(ctx, a.OrderID); err != nil {
+		if certfleet.KindOf(err) == certfleet.NotFound {
+			return nil, missing("authorization", strconv.FormatInt(id, 10))
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
