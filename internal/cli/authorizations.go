@@ -51,7 +51,7 @@ func (p *program) authorizationsCommand() *cobra.Command {
 		Use:     "authorizations",
 		Aliases: []string{"authz"},
 		Short:   "List what CAs said about names",
-		Long:    "List authorizations, newest first: what a CA last said about a name of an order.\nTo ask now, see certfleet orders sync.",
+		Long:    "List authorizations, newest first: what a CA last said about a name of an order.\nTo ask now, see certfleet sync.",
 		Example: "  certfleet authorizations --state pending --account letsencrypt",
 		Args:    none,
 	}

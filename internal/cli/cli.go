@@ -171,7 +171,7 @@ func (p *program) certificates() []*cobra.Command {
 }
 
 func (p *program) looking() []*cobra.Command {
-	return in(groupLook, p.ordersCommand(), p.authorizationsCommand(), p.challengesCommand(), p.deactivateCommand(), p.versionsCommand(), p.keysCommand(),
+	return in(groupLook, p.ordersCommand(), p.authorizationsCommand(), p.challengesCommand(), p.syncCommand(), p.deactivateCommand(), p.versionsCommand(), p.keysCommand(),
 		p.deliveriesCommand(), p.probeCommand(), p.eventsCommand(), p.jobsCommand(), p.limitsCommand())
 }
 
