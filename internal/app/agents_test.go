@@ -400,3 +400,36 @@ func TestAgentsHaveAListenerOfTheirOwnWhereTheAPIIsPlain(t *testing.T) {
 		t.Errorf("without a client certificate: %d", res.StatusCode)
 	}
 }
+
+func TestAnAgentRenewsItsIdentityAtHalfOfItsLife(t *testing.T) {
+	h := newHouse(t)
+	h.app.Enroll.Life = 4 * time.Second
+	b := newBeside(t, "")
+	if _, err := agent.Join(t.Context(), b.conf, h.invite("edge-1")); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(b.conf.Identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2100 * time.Millisecond)
+	b.run(t)
+	until(t, "the next key is in use", func() (bool, string) {
+		n := 0
+		for _, err := range h.c.Events(t.Context(), client.EventQuery{Kind: "agent.renewed"}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		return n == 1, fmt.Sprint(n, " events; ", b.log)
+	})
+	after, err := os.ReadFile(b.conf.Identity)
+	if err != nil || bytes.Equal(before, after) {
+		t.Errorf("the identity is as it was: %v", err)
+	}
+	os.WriteFile(b.conf.Identity, before, 0o600)
+	if status, _ := b.ask(t, h.url, "POST", "/v1/agent/assigned", "{}"); status != 401 {
+		t.Errorf("the key that was replaced still opens: %d", status)
+	}
+}
