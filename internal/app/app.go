@@ -126,7 +126,7 @@ func (a *App) build(o Options) error {
 	}
 	owner := work.OwnerName()
 	a.Issue = &issue.Room{DB: a.DB, Keys: a.Keys, Client: a.client, Solver: a.solvers.find, Preflight: a.preflight, Log: a.Log, After: o.After}
-	a.Deliver = &deliver.Room{DB: a.DB, Keys: a.Keys, Target: a.target, Probe: a.probe, Log: a.Log, Owner: owner, LooksPerHour: a.Config.Probe.PerHour}
+	a.Deliver = &deliver.Room{DB: a.DB, Keys: a.Keys, Target: a.target, Probe: a.probe, Log: a.Log, Owner: owner, LooksPerHour: a.Config.Probe.PerHour, After: o.After}
 	a.Edge = &edge.Room{DB: a.DB, Keys: a.Keys}
 	a.Enroll = a.enrolment()
 	if a.Demand, err = a.onDemand(); err != nil {

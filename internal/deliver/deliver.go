@@ -34,6 +34,9 @@ type Room struct {
 	// LooksPerHour bounds how often names that were seen served are looked at
 	// again, all of them together; zero means as often as plan.Relook says.
 	LooksPerHour int
+	// After is called at the named places of a delivery; crash tests end the process
+	// there. Nil is well.
+	After func(place string)
 
 	turns  turns
 	served tally

@@ -27,6 +27,7 @@ func (r *Room) send(ctx context.Context, first *certfleet.Delivery, stored *cert
 	if err != nil || len(list) == 0 {
 		return err
 	}
+	r.after("delivery claimed")
 	all := make([]*cargo, len(list))
 	for i, d := range list {
 		all[i] = &cargo{d: d}
@@ -40,10 +41,30 @@ func (r *Room) send(ctx context.Context, first *certfleet.Delivery, stored *cert
 	if err != nil {
 		return errors.Join(err, r.failAll(ctx, all, stored, err))
 	}
+	r.after("delivery opened")
 	if len(going) > 0 {
 		r.hand(ctx, going, before, stored, target)
 	}
+	r.after("delivery handed")
 	return r.keep(ctx, all, stored)
+}
+
+func (r *Room) after(place string) {
+	if r.After != nil {
+		r.After(place)
+	}
+}
+
+// until is when what was claimed must have been handed over: a process that slept
+// through its lease must not push what somebody else has replaced by now.
+func until(going []*cargo) time.Time {
+	end := time.Now().Add(sendTime)
+	for _, c := range going {
+		if l := c.d.LeaseUntil; l.Before(end) {
+			end = l
+		}
+	}
+	return end
 }
 
 func wipe(all []*cargo) {
@@ -83,7 +104,7 @@ func (r *Room) load(ctx context.Context, all []*cargo, stored *certfleet.StoredT
 
 // hand gives the bundles to the target; one without a receipt went wrong.
 func (r *Room) hand(ctx context.Context, going []*cargo, before []certfleet.Receipt, stored *certfleet.StoredTarget, target certfleet.Target) {
-	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	ctx, cancel := context.WithDeadline(ctx, until(going))
 	defer cancel()
 	bundles := make([]certfleet.Bundle, len(going))
 	for i, c := range going {
