@@ -56,7 +56,7 @@ func beNode(place string) int {
 	c.Listen = config.Listen{API: config.Off, HTTP01: config.Off, TLSALPN01: config.Off}
 	c.Database = config.Database(os.Getenv(databaseAt))
 	c.Outbound.Allow = config.Prefixes{netip.MustParsePrefix("127.0.0.0/8")} // where edges of a test are
-	lease, _ := time.ParseDuration(os.Getenv(leaseFor)) // none is the usual one
+	lease, _ := time.ParseDuration(os.Getenv(leaseFor))                      // none is the usual one
 	stopped := false
 	a, err := app.New(ctx, c, app.Options{Lease: lease, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), After: func(at string) {
 		if stopsAt+at == place && !stopped {
