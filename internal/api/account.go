@@ -16,6 +16,7 @@ type Account struct {
 	RollingKey bool              `json:"rolling_key,omitempty" doc:"A key rollover was begun and not yet seen done."`
 	Problem    string            `json:"problem,omitempty"`
 	Labels     map[string]string `json:"labels,omitempty"`
+	Defaults   *AccountDefaults  `json:"defaults,omitempty" doc:"What its orders are like where their policy leaves it to the account."`
 	CreatedAt  time.Time         `json:"created_at"`
 	Rev        int64             `json:"rev"`
 }

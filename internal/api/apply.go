@@ -3,11 +3,15 @@ package api
 // Fleet is a declaration of what there is to be. What it does not name stays
 // as it is.
 type Fleet struct {
-	Authorities  []Authority        `json:"authorities,omitempty"`
-	Accounts     []FleetAccount     `json:"accounts,omitempty"`
-	Policies     []Policy           `json:"policies,omitempty"`
-	Targets      []Target           `json:"targets,omitempty"`
-	Certificates []FleetCertificate `json:"certificates,omitempty"`
+	Authorities    []Authority        `json:"authorities,omitempty"`
+	Accounts       []FleetAccount     `json:"accounts,omitempty"`
+	LimitOverrides []LimitOverride    `json:"limit_overrides,omitempty"`
+	Policies       []Policy           `json:"policies,omitempty"`
+	Defaults       []DefaultPolicy    `json:"defaults,omitempty"`
+	Targets        []Target           `json:"targets,omitempty"`
+	Factories      []Factory          `json:"factories,omitempty"`
+	Blocklist      []Blocked          `json:"blocklist,omitempty"`
+	Certificates   []FleetCertificate `json:"certificates,omitempty"`
 }
 
 // FleetAccount declares an account. One that exists keeps its key and binding.
@@ -19,6 +23,7 @@ type FleetAccount struct {
 	EABKeyID   string            `json:"eab_key_id,omitempty"`
 	EABHMACKey string            `json:"eab_hmac_key,omitempty" writeOnly:"true"`
 	Labels     map[string]string `json:"labels,omitempty"`
+	Defaults   *AccountDefaults  `json:"defaults,omitempty" doc:"What its orders are like where their policy leaves it to the account. All of them are as given."`
 }
 
 // FleetCertificate declares a certificate.
@@ -47,7 +52,7 @@ type Applied struct {
 
 // Change is one object that differs.
 type Change struct {
-	Kind   string        `json:"kind" enum:"authority,account,policy,target,certificate"`
+	Kind   string        `json:"kind" enum:"authority,account,override,policy,default,target,factory,blocked,certificate"`
 	Label  string        `json:"label"`
 	Action string        `json:"action" enum:"create,update,remove"`
 	Fields []FieldChange `json:"fields,omitempty" nullable:"false"`

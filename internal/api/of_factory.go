@@ -17,3 +17,8 @@ func OfEnrollment(e *certfleet.Enrollment) Enrollment {
 	}
 	return out
 }
+
+// OfAccountDefaults is the wire form of what an account says of its orders.
+func OfAccountDefaults(d certfleet.AccountDefaults) AccountDefaults {
+	return AccountDefaults{KeyCycle: string(d.KeyCycle), KeyType: string(d.KeyType), Profile: d.Profile}
+}

@@ -27,7 +27,7 @@ change them at the CA. Without a subcommand it is the same as accounts list.`,
 	filtered(cmd, &label)
 	filtered(sub, &subLabel)
 	sub.RunE = func(cmd *cobra.Command, _ []string) error { return p.listAccounts(cmd.Context(), subLabel) }
-	return p.group(cmd, func(cmd *cobra.Command) error { return p.listAccounts(cmd.Context(), label) }, sub, p.showAccount(), p.newAccount(), p.importAccount(),
+	return p.group(cmd, func(cmd *cobra.Command) error { return p.listAccounts(cmd.Context(), label) }, sub, p.showAccount(), p.setAccount(), p.newAccount(), p.importAccount(),
 		p.registerAccount(), p.agreeAccount(), p.contactAccount(), p.rolloverAccount(), p.deactivateAccount())
 }
 
@@ -44,8 +44,15 @@ func (p *program) listAccounts(ctx context.Context, label []string) error {
 
 func (p *program) sayAccount(a *client.Account) {
 	p.fields().add("account", fmt.Sprintf("%s (id %d)", a.Label, a.ID)).add("state", a.State).add("authority", a.Authority).add("contact", strings.Join(a.Contact, "\n")).
-		add("url", a.URL).add("agreed to terms", p.when(a.AgreedAt)).add("binding", a.EABKeyID).add("labels", labelText(a.Labels)).add("key", ident(a.KeyID)).
+		add("url", a.URL).add("agreed to terms", p.when(a.AgreedAt)).add("binding", a.EABKeyID).add("labels", labelText(a.Labels)).add("key", ident(a.KeyID)).add("its orders", accountDefaults(a.Defaults)).
 		add("rollover", word(a.RollingKey, "begun, not yet seen done", "")).add("problem", a.Problem).add("made", p.when(a.CreatedAt)).flush()
+}
+
+func accountDefaults(d *client.AccountDefaults) string {
+	if d == nil {
+		return ""
+	}
+	return strings.Join(strings.Fields(d.KeyCycle+" "+d.KeyType+" "+d.Profile), ", ")
 }
 
 // onAccount is a command that does one thing to one account.

@@ -18,8 +18,9 @@ func (p *program) applyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply",
 		Short: "Make the fleet as a file declares it",
-		Long: `Make authorities, accounts, policies, targets and certificates as a YAML or JSON
-file declares them, all of it or nothing. What the file does not name stays as it
+		Long: `Make authorities, accounts, limit overrides, policies and their defaults, targets,
+factories, the blocklist and certificates as a YAML or JSON file declares them, all
+of it or nothing. What the file does not name stays as it
 is, and so does a field that is left out; one that is given empty is cleared. A
 certificate goes only when its state is given as removed. Applying the same again
 changes nothing.
@@ -84,11 +85,15 @@ func (p *program) apply(ctx context.Context, file string, dry bool) error {
 // others: what is left out stays as it is, what is empty is cleared.
 func asGiven(section config.Section) (map[string]any, error) {
 	var in struct {
-		Authorities  []map[string]any `json:"authorities"`
-		Accounts     []map[string]any `json:"accounts"`
-		Policies     []map[string]any `json:"policies"`
-		Targets      []map[string]any `json:"targets"`
-		Certificates []map[string]any `json:"certificates"`
+		Authorities    []map[string]any `json:"authorities"`
+		Accounts       []map[string]any `json:"accounts"`
+		LimitOverrides []map[string]any `json:"limit_overrides"`
+		Policies       []map[string]any `json:"policies"`
+		Defaults       []map[string]any `json:"defaults"`
+		Targets        []map[string]any `json:"targets"`
+		Factories      []map[string]any `json:"factories"`
+		Blocklist      []map[string]any `json:"blocklist"`
+		Certificates   []map[string]any `json:"certificates"`
 	}
 	if err := section.Decode(&in); err != nil {
 		return nil, err
@@ -101,6 +106,8 @@ func asGiven(section config.Section) (map[string]any, error) {
 	}{
 		{"authorities", in.Authorities, reflect.TypeFor[client.Authority]()}, {"accounts", in.Accounts, reflect.TypeFor[client.FleetAccount]()},
 		{"policies", in.Policies, reflect.TypeFor[client.Policy]()}, {"targets", in.Targets, reflect.TypeFor[client.Target]()},
+		{"limit_overrides", in.LimitOverrides, reflect.TypeFor[client.LimitOverride]()}, {"defaults", in.Defaults, reflect.TypeFor[client.DefaultPolicy]()},
+		{"factories", in.Factories, reflect.TypeFor[client.Factory]()}, {"blocklist", in.Blocklist, reflect.TypeFor[client.Blocked]()},
 		{"certificates", in.Certificates, reflect.TypeFor[client.FleetCertificate]()},
 	} {
 		for _, object := range l.list {

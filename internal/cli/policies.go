@@ -21,7 +21,7 @@ func (p *program) policiesCommand() *cobra.Command {
 	filtered(cmd, &label)
 	filtered(sub, &subLabel)
 	sub.RunE = func(cmd *cobra.Command, _ []string) error { return p.listPolicies(cmd.Context(), subLabel) }
-	return p.group(cmd, func(cmd *cobra.Command) error { return p.listPolicies(cmd.Context(), label) }, sub, p.showPolicy(), p.setPolicy())
+	return p.group(cmd, func(cmd *cobra.Command) error { return p.listPolicies(cmd.Context(), label) }, sub, p.showPolicy(), p.setPolicy(), p.defaultPolicy())
 }
 
 func (p *program) listPolicies(ctx context.Context, label []string) error {

@@ -162,7 +162,7 @@ func Default() *Config {
 	return &Config{
 		StateDir:  "/var/lib/certfleet",
 		Listen:    Listen{API: "127.0.0.1:7443", HTTP01: ":80", TLSALPN01: Off, Edge: Off, Agents: Off},
-		OnDemand:  OnDemand{Policy: "default", Labels: 3, PerDomain: 50, PerTenant: 1000, Wait: certfleet.Duration(15 * time.Second), DenyFor: certfleet.Duration(5 * time.Minute)},
+		OnDemand:  OnDemand{Labels: 3, PerDomain: 50, PerTenant: 1000, Wait: certfleet.Duration(15 * time.Second), DenyFor: certfleet.Duration(5 * time.Minute)},
 		Certbot:   Certbot{Every: certfleet.Duration(30 * time.Second), Policy: "default"},
 		Edge:      Edge{Prefixes: []string{DefaultEdgePrefix}},
 		Log:       Log{Format: "text"},

@@ -216,3 +216,21 @@ func finish(db *store.DB, c *certfleet.Certificate, issued bool, change func(*ce
 		return tx.SaveCertificate(ctx, c)
 	})
 }
+
+func TestWithoutAPolicyTheDefaultForAutocertCounts(t *testing.T) {
+	r := newRoom(t, demand.Rules{Patterns: []*regexp.Regexp{regexp.MustCompile(`^.*$`)}})
+	short := &certfleet.Policy{Label: "short"}
+	tx(t, r.DB, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.AddPolicy(ctx, short); err != nil {
+			return err
+		}
+		return tx.SetDefaultPolicy(ctx, 0, certfleet.PurposeAutocert, short.ID)
+	})
+	got, err := r.Get(t.Context(), 1, name(t, "shop.example.com"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := r.DB.Certificate(t.Context(), got.Certificate); err != nil || c.Policy != "short" {
+		t.Errorf("the certificate is %+v, %v; want it by policy short", c, err)
+	}
+}

@@ -35,7 +35,14 @@ func (r *Room) want(ctx context.Context, tenant int64, n certfleet.Name, rules *
 		return nil, err
 	}
 	room := intake.Room{DB: r.DB, Tenant: tenant}
-	res, err := room.Add(store.WithActor(ctx, Source), api.NewCertificate{Names: []string{n.String()}, Policy: rules.Policy, Targets: rules.Targets, Labels: map[string]string{"source": Source}, Lane: "waiting"}, Source)
+	policy := rules.Policy
+	if policy == "" {
+		var err error
+		if policy, err = room.DefaultFor(ctx, r.DB.Q, certfleet.PurposeAutocert); err != nil {
+			return nil, err
+		}
+	}
+	res, err := room.Add(store.WithActor(ctx, Source), api.NewCertificate{Names: []string{n.String()}, Policy: policy, Targets: rules.Targets, Labels: map[string]string{"source": Source}, Lane: "waiting"}, Source)
 	if err != nil {
 		return nil, err
 	}

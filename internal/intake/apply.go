@@ -84,7 +84,7 @@ func (f *fleet) seal(ctx context.Context, dry bool) error {
 // write does all in the order in which one thing hangs on another.
 func (f *fleet) write(ctx context.Context, tx *store.Tx) error {
 	f.out, f.contacts = &api.Applied{Changes: []api.Change{}}, map[int64][]string{}
-	for _, part := range []func(context.Context, *store.Tx) error{f.writeAuthorities, f.writeAccounts, f.writePolicies, f.writeTargets, f.writeCertificates} {
+	for _, part := range []func(context.Context, *store.Tx) error{f.writeAuthorities, f.writeAccounts, f.writeOverrides, f.writePolicies, f.writeDefaults, f.writeTargets, f.writeFactories, f.writeBlocklist, f.writeCertificates} {
 		if err := part(ctx, tx); err != nil {
 			return err
 		}
@@ -181,7 +181,10 @@ func (f *fleet) writeAccount(ctx context.Context, tx *store.Tx, n api.FleetAccou
 			row.AgreedAt = tx.Now()
 		}
 		row.EABSealed = f.sealed[row.Label]
-		return created("account", row.Label), tx.AddAccount(ctx, row)
+		if err := tx.AddAccount(ctx, row); err != nil {
+			return nil, err
+		}
+		return created("account", row.Label), f.declareDefaults(ctx, tx, row, n, &api.Change{})
 	}
 	if is.AuthorityID != row.AuthorityID {
 		return nil, conflict("choose another label for the account", "it is at another authority, which stays")
@@ -207,10 +210,24 @@ func (f *fleet) changeAccount(ctx context.Context, tx *store.Tx, is, row *certfl
 		ch.Fields = append(ch.Fields, api.FieldChange{Field: "agree", From: "false", To: "true"})
 		is.AgreedAt = tx.Now()
 	}
-	if len(ch.Fields) == 0 {
-		return nil, nil
+	own := len(ch.Fields)
+	if err := f.declareDefaults(ctx, tx, is, n, ch); err != nil || len(ch.Fields) == 0 {
+		return nil, err
+	}
+	if own == 0 {
+		return ch, nil
 	}
 	return ch, tx.SaveAccount(ctx, is)
+}
+
+// declareDefaults sets the defaults of an account that are declared.
+func (f *fleet) declareDefaults(ctx context.Context, tx *store.Tx, a *certfleet.Account, n api.FleetAccount, ch *api.Change) error {
+	if n.Defaults == nil {
+		return nil
+	}
+	fields, err := f.setAccountDefaults(ctx, tx, a, *n.Defaults)
+	ch.Fields = append(ch.Fields, fields...)
+	return err
 }
 
 // tellContacts tells CAs of changed contacts; that waits on the network, so it

@@ -19,6 +19,7 @@ func (s *server) accountRoutes() {
 	on(s, "GET", path, route{certfleet.ScopeRead, "list-accounts", tag, "List accounts", ""}, s.listAccounts)
 	on(s, "POST", path, route{certfleet.ScopeAdmin, "add-account", tag, "Make an account, or bring one along", "It is registered at once unless later is set. With a key it is an account that exists already."}, s.addAccount)
 	on(s, "GET", path+"/{id}", route{certfleet.ScopeRead, "get-account", tag, "Read an account", ""}, s.getAccount)
+	on(s, "PATCH", path+"/{id}", route{certfleet.ScopeAdmin, "change-account", tag, "Say what an account's orders are like", "Where their policy leaves it to the account. What is absent stays."}, s.changeAccount)
 	on(s, "POST", path+"/{id}/register", route{certfleet.ScopeAdmin, "register-account", tag, "Register an account now", ""}, s.registerAccount)
 	on(s, "POST", path+"/{id}/agree", route{certfleet.ScopeAdmin, "agree-account", tag, "Agree to the CA's terms", ""}, s.agreeAccount)
 	on(s, "POST", path+"/{id}/contact", route{certfleet.ScopeAdmin, "contact-account", tag, "Change whom the CA may write to", "RFC 8555 section 7.3.2."}, s.contactAccount)
@@ -27,7 +28,12 @@ func (s *server) accountRoutes() {
 }
 
 func (s *server) ofAccount(ctx context.Context, a *certfleet.Account) api.Account {
-	return api.OfAccount(a, s.authorityLabel(ctx, a.AuthorityID))
+	w := api.OfAccount(a, s.authorityLabel(ctx, a.AuthorityID))
+	if d, err := s.DB.AccountDefaults(ctx, a.ID); err == nil && d != (certfleet.AccountDefaults{}) {
+		said := api.OfAccountDefaults(d)
+		w.Defaults = &said
+	}
+	return w
 }
 
 func (s *server) listAccounts(ctx context.Context, q *api.Labelled) (*page[api.Account], error) {

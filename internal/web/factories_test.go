@@ -9,7 +9,7 @@ import (
 
 func TestAFactoryOnboardsDomainsOneByOne(t *testing.T) {
 	k := newKit(t).fleet()
-	k.ok("PUT", "/v1/factories/hosting", `{"domain_template_http01":["{DOMAIN}","www.{DOMAIN}"],"targets":["edge"]}`)
+	k.ok("PUT", "/v1/factories/hosting", `{"label":"hosting","domain_template_http01":["{DOMAIN}","www.{DOMAIN}"],"targets":["edge"]}`)
 	onboard := func(body string) (o api.Onboarded) {
 		t.Helper()
 		k.ok("POST", "/v1/factories/hosting/onboard", body).into(t, &o)
@@ -42,5 +42,34 @@ func TestAFactoryOnboardsDomainsOneByOne(t *testing.T) {
 	k.ok("GET", "/v1/certificates/example.a", "")
 	if r := k.do(k.tokens[certfleet.ScopeAdmin], "GET", "/v1/factories/hosting", ""); r.status != 404 {
 		t.Errorf("the removed factory answers %d", r.status)
+	}
+}
+
+func TestDefaultsAreSetAndTakenAway(t *testing.T) {
+	k := newKit(t).fleet()
+	set := func(purpose, policy string) string {
+		t.Helper()
+		var d api.Defaults
+		k.ok("PUT", "/v1/defaults/"+purpose, `{"policy":"`+policy+`"}`).into(t, &d)
+		for _, p := range d.Defaults {
+			if p.Purpose == purpose {
+				return p.Policy
+			}
+		}
+		return "no such purpose"
+	}
+	if got := set("autocert", "default"); got != "default" {
+		t.Errorf("set, it is %q", got)
+	}
+	if got := set("autocert", ""); got != "" {
+		t.Errorf("taken away, it is %q", got)
+	}
+	k.ok("POST", "/v1/accounts", `{"authority":"test-ca","later":true}`)
+	k.ok("PATCH", "/v1/accounts/test-ca", `{"key_cycle":"account_weekly","profile":"shortlived"}`)
+	k.ok("PATCH", "/v1/accounts/test-ca", `{"profile":""}`)
+	var a api.Account
+	k.ok("GET", "/v1/accounts/test-ca", "").into(t, &a)
+	if a.Defaults == nil || *a.Defaults != (api.AccountDefaults{KeyCycle: "account_weekly"}) {
+		t.Errorf("the account says %+v", a.Defaults)
 	}
 }

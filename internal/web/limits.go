@@ -8,7 +8,6 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
-	"github.com/certfleet/certfleet/internal/plan"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
@@ -77,53 +76,19 @@ func (s *server) clearLimit(ctx context.Context, in *ask[api.ClearLimit]) (*out[
 
 func (s *server) setOverride(ctx context.Context, in *ask[api.LimitOverride]) (*out[api.Done], error) {
 	b := in.Body
-	o, err := s.overrideFor(ctx, b.Authority, b.Account, b.Domain, b.Limit)
+	o, err := s.intake(ctx).OverrideRow(ctx, s.DB.Q, b)
 	if err != nil {
 		return nil, err
 	}
-	if o.Period, err = duration(b.Period); err != nil {
-		return nil, err
-	}
-	if o.Period < time.Second {
-		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "the period is too short", Advice: "write it like 3h or 7d"}
-	}
-	o.N, o.Burst, o.Note = b.Count, b.Burst, b.Note
 	err = s.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.SetOverride(ctx, o) })
 	return &out[api.Done]{api.Done{Done: true}}, err
 }
 
 func (s *server) removeOverride(ctx context.Context, q *api.OverrideQuery) (*out[api.Done], error) {
-	o, err := s.overrideFor(ctx, q.Authority, q.Account, q.Domain, q.Limit)
+	o, err := s.intake(ctx).OverrideOf(ctx, s.DB.Q, q.Authority, q.Account, q.Domain, q.Limit)
 	if err != nil {
 		return nil, err
 	}
 	err = s.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.RemoveOverride(ctx, o) })
 	return &out[api.Done]{api.Done{Done: true}}, err
-}
-
-// overrideFor finds what an override names by labels.
-func (s *server) overrideFor(ctx context.Context, authority, account, domain, limit string) (store.LimitOverride, error) {
-	o := store.LimitOverride{Tenant: tenant(ctx), Name: limit}
-	a, err := s.DB.AuthorityByLabel(ctx, tenant(ctx), authority)
-	if err != nil {
-		return o, err
-	}
-	o.Authority = plan.BookName(a.Label, a.DirectoryURL)
-	if account != "" {
-		acct, err := s.DB.AccountByLabel(ctx, tenant(ctx), account)
-		if err != nil {
-			return o, err
-		}
-		if o.Account = acct.URL; o.Account == "" || acct.AuthorityID != a.ID {
-			return o, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("account %q is not registered at %q", account, authority), Advice: "see certfleet accounts for those that are"}
-		}
-	}
-	if domain != "" {
-		n, err := certfleet.ParseName(domain)
-		if err != nil {
-			return o, err
-		}
-		o.Domain = plan.CountedAs(n)
-	}
-	return o, nil
 }

@@ -107,6 +107,7 @@ func (s *server) routes() {
 	s.replacementRoutes()
 	s.blocklistRoutes()
 	s.factoryRoutes()
+	s.defaultRoutes()
 	s.authorityRoutes()
 	s.accountRoutes()
 	s.targetRoutes()
