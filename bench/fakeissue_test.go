@@ -37,7 +37,7 @@ func withLedger(b *testing.B, database config.Database) {
 	policy := settle(b, a, ca)
 	err := a.DB.Tx(b.Context(), time.Now(), func(tx *store.Tx) error {
 		for _, name := range []plan.LimitName{plan.NewOrders, plan.PerDomain, plan.PerSet, plan.FailedValidations} {
-			if err := tx.SetOverride(b.Context(), store.LimitOverride{Authority: "fake", Name: string(name), N: 1e9, Period: time.Hour}); err != nil {
+			if err := tx.SetOverride(b.Context(), store.LimitOverride{Authority: "fake", Name: string(name), N: 1e6, Period: 720 * time.Hour}); err != nil {
 				return err
 			}
 		}
