@@ -160,8 +160,18 @@ func (s *server) compat(mux *http.ServeMux) {
 	if s.Edge.Room == nil || len(s.Edge.Prefixes) == 0 {
 		return
 	}
-	h := &compat.Handler{DB: s.DB, Edge: s.Edge.Room, Prefixes: s.Edge.Prefixes, Who: s.edgeWho, Prime: s.Edge.Prime, Order: s.Edge.Order, Log: s.Log}
+	h := &compat.Handler{DB: s.DB, Edge: s.Edge.Room, Prefixes: s.Edge.Prefixes, Who: s.edgeWho, Prime: s.Edge.Prime, Order: s.Edge.Order, As: holder(mux), Log: s.Log}
 	h.Mount(mux)
+}
+
+// holder is the API, where every request is that of a token's holder.
+func holder(all http.Handler) func(*certfleet.Token) http.Handler {
+	return func(t *certfleet.Token) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx := store.WithActor(context.WithValue(r.Context(), whoKey{}, t), "token:"+t.Label)
+			all.ServeHTTP(w, r.WithContext(ctx))
+		})
+	}
 }
 
 // edgeWho finds whose request it is: by a token, sent as Bearer or as a password,

@@ -12,7 +12,7 @@ import (
 	"github.com/certfleet/certfleet/internal/store"
 )
 
-// Handler answers under its prefixes. DB, Edge and Who must be set.
+// Handler answers under its prefixes. DB, Edge, Who and As must be set.
 type Handler struct {
 	DB   *store.DB
 	Edge *edge.Room
@@ -25,7 +25,9 @@ type Handler struct {
 	Prime func(ctx context.Context, version int64) error
 	// Order gets a certificate for a name within the request; nil means that this is off.
 	Order func(ctx context.Context, tenant int64, n certfleet.Name) (api.OnDemand, error)
-	Log   *slog.Logger
+	// As is the API under /v1, where every request is that of the token's holder.
+	As  func(*certfleet.Token) http.Handler
+	Log *slog.Logger
 }
 
 // Prefixes that the older system's releases used.
@@ -52,6 +54,7 @@ type about struct {
 
 // Mount serves every route under every prefix.
 func (h *Handler) Mount(mux *http.ServeMux) {
+	mux.HandleFunc("GET /.well-known/public/whoami", whoami)
 	for _, prefix := range h.Prefixes {
 		prefix = strings.TrimRight(prefix, "/")
 		for _, r := range h.routes() {
@@ -65,7 +68,8 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 
 func (h *Handler) routes() []route {
 	var all []route
-	for _, some := range [][]route{h.lookupRoutes(), h.onDemandRoutes(), h.downloadRoutes()} {
+	for _, some := range [][]route{h.lookupRoutes(), h.onDemandRoutes(), h.downloadRoutes(),
+		h.accountRoutes(), h.orderRoutes(), h.renewalRoutes(), h.certificateRoutes(), h.domainRoutes(), h.operationRoutes()} {
 		all = append(all, some...)
 	}
 	return all
