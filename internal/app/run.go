@@ -129,7 +129,7 @@ func (a *App) portProblem(name, addr string, err error) error {
 			Advice: "set CERTFLEET_LISTEN_API to another address for --read-only, such as 127.0.0.1:7444", Err: err}
 	}
 	return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("cannot listen on %s for %s", addr, name),
-		Advice: fmt.Sprintf("end the program that holds the port, or change listen.%s", name), Err: err}
+		Advice: fmt.Sprintf("end the program that holds the port, or change listen.%s; beside a manager that runs, certfleet run takes --%s off", name, name), Err: err}
 }
 
 func closeAll(listeners map[string]net.Listener) error {

@@ -76,6 +76,12 @@ func (s *solvers) find(typ certfleet.ChallengeType, label string) (certfleet.Sol
 	return s.dns[labels[0]], nil
 }
 
+// checkSolver says whether a challenge can be solved here.
+func (a *App) checkSolver(typ certfleet.ChallengeType, label string) error {
+	_, err := a.solvers.find(typ, label)
+	return err
+}
+
 // replace takes the solvers of another configuration over. Those that were in use
 // are closed at the next replacement, because a step may be using them.
 func (s *solvers) replace(by *solvers) error {

@@ -101,7 +101,8 @@ func invalid(advice, format string, args ...any) *certfleet.Error {
 }
 
 func flagProblem(cmd *cobra.Command, err error) error {
-	return &usageError{invalid(fmt.Sprintf("see %s --help", cmd.CommandPath()), "%s: %s", cmd.CommandPath(), err)}
+	said, _, _ := strings.Cut(err.Error(), ": strconv.")
+	return &usageError{invalid(fmt.Sprintf("see %s --help", cmd.CommandPath()), "%s: %s", cmd.CommandPath(), said)}
 }
 
 // noSuch is for commands that take subcommands: any word here is a wrong one.

@@ -18,6 +18,9 @@ func (r Room) Add(ctx context.Context, n api.NewCertificate, source string) (*Re
 	if err != nil {
 		return nil, err
 	}
+	if err := r.solvable(w); err != nil {
+		return nil, err
+	}
 	var res *Result
 	err = r.write(ctx, func(tx *store.Tx) error {
 		res, err = r.add(ctx, tx, w, n.Update, source)
@@ -35,6 +38,14 @@ func (r Room) Add(ctx context.Context, n api.NewCertificate, source string) (*Re
 	}
 	res.OrderID, err = r.orderByHand(ctx, res.Certificate, w.lane)
 	return res, err
+}
+
+// solvable refuses a challenge that nothing here can solve, unless it is only noted.
+func (r Room) solvable(w *want) error {
+	if r.CheckSolver == nil || w.challenge == nil || *w.challenge == "" || w.state == certfleet.Paused {
+		return nil
+	}
+	return r.CheckSolver(*w.challenge, *w.solver)
 }
 
 // add writes a certificate that is not there, or brings the one that is to what

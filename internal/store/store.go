@@ -88,6 +88,16 @@ func IsPostgres(where string) bool {
 	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
 }
 
+// ours makes a database file that nobody else may read; SQLite gives its other
+// files the same mode. One that is there keeps its mode.
+func ours(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 func (d *DB) openSQLite(file string, o Options) error {
 	if o.ReadOnly {
 		if _, err := os.Stat(file); err != nil {
@@ -95,6 +105,8 @@ func (d *DB) openSQLite(file string, o Options) error {
 		}
 	} else if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "make the folder of " + file, Advice: "choose a folder that this user may write", Err: err}
+	} else if err := ours(file); err != nil {
+		return explain(err, file)
 	}
 	sync := "FULL"
 	if o.Fast {

@@ -123,7 +123,7 @@ func (s *server) routes() {
 
 // intake is the room for what the caller's tenant asks for.
 func (s *server) intake(ctx context.Context) intake.Room {
-	return intake.Room{DB: s.DB, Tenant: tenant(ctx), Draft: s.Acts.Draft, SealEAB: s.Keys.SealEAB, Contact: s.Acts.UpdateContact, CheckTarget: s.Acts.CheckTarget}
+	return intake.Room{DB: s.DB, Tenant: tenant(ctx), Draft: s.Acts.Draft, SealEAB: s.Keys.SealEAB, Contact: s.Acts.UpdateContact, CheckTarget: s.Acts.CheckTarget, CheckSolver: s.Acts.CheckSolver}
 }
 
 // write is one transaction now.
