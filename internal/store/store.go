@@ -20,8 +20,9 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	_ "github.com/jackc/pgx/v5/stdlib" // the PostgreSQL driver
+	"github.com/jackc/pgx/v5/stdlib"
 	"modernc.org/sqlite"
 )
 
@@ -89,13 +90,12 @@ func IsPostgres(where string) bool {
 }
 
 // ours makes a database file that nobody else may read; SQLite gives its other
-// files the same mode. One that is there keeps its mode.
-func ours(file string) error {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
+// files the same mode. One that is there keeps its mode, and what else stands in
+// the way SQLite says itself.
+func ours(file string) {
+	if f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err == nil {
+		f.Close()
 	}
-	return f.Close()
 }
 
 func (d *DB) openSQLite(file string, o Options) error {
@@ -105,8 +105,8 @@ func (d *DB) openSQLite(file string, o Options) error {
 		}
 	} else if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "make the folder of " + file, Advice: "choose a folder that this user may write", Err: err}
-	} else if err := ours(file); err != nil {
-		return explain(err, file)
+	} else {
+		ours(file)
 	}
 	sync := "FULL"
 	if o.Fast {
@@ -136,14 +136,19 @@ func (d *DB) openSQLite(file string, o Options) error {
 	return nil
 }
 
+// noSleepers has the server end a transaction in which nothing happens: a node
+// that is stopped in one would hold its rows for as long as it sleeps.
+func noSleepers(ctx context.Context, c *pgx.Conn) error {
+	_, err := c.Exec(ctx, "SET idle_in_transaction_session_timeout = '30s'")
+	return err
+}
+
 func (d *DB) openPostgres(where string, o Options) error {
-	if _, err := pgconn.ParseConfig(where); err != nil {
+	c, err := pgx.ParseConfig(where)
+	if err != nil {
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the database address cannot be read", Advice: "write postgres://user@host:5432/name", Err: err}
 	}
-	db, err := sql.Open("pgx", where)
-	if err != nil {
-		return err
-	}
+	db := stdlib.OpenDB(*c, stdlib.OptionAfterConnect(noSleepers))
 	db.SetMaxOpenConns(o.Readers * 4)
 	db.SetMaxIdleConns(o.Readers)
 	db.SetConnMaxIdleTime(5 * time.Minute)
