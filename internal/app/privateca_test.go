@@ -44,7 +44,6 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 func TestNodesOfOneDatabaseShareThePrivateCA(t *testing.T) {
-	c := config.Default()
 	dir := t.TempDir()
 	s := app.Setup{Path: filepath.Join(dir, "certfleet.yaml"), Authority: "letsencrypt", Agree: true,
 		Choices: config.Choices{StateDir: filepath.Join(dir, "state"), Database: config.Database(storetest.EmptyPostgresURL(t)), API: config.Off, HTTP01: config.Off}}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,7 +131,7 @@ func args(low, high int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, got []string) error {
 		advice := fmt.Sprintf("write %s; see %s --help", cmd.UseLine(), cmd.CommandPath())
 		switch {
-		case len(got) < low:
+		case len(got) < low, slices.Contains(got, ""):
 			return &usageError{invalid(advice, "%s needs %s", cmd.CommandPath(), what)}
 		case high >= 0 && len(got) > high:
 			return &usageError{invalid(advice, "%s takes %s, and %q is too much", cmd.CommandPath(), what, got[high])}

@@ -16,7 +16,6 @@ type tally struct {
 	minute int64 // whose orders are counted now
 	orders int   // in that minute
 	today  Day
-	life   map[string]time.Duration
 }
 
 func newTally(o Options) *tally {
