@@ -3,6 +3,7 @@ package acme
 import (
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -34,6 +35,9 @@ type Options struct {
 	// Record is told of every exchange; it must not block for long. Its context
 	// is the operation's and may be done.
 	Record func(ctx context.Context, x certfleet.Exchange)
+	// Pace, if set, returns when a request to an endpoint may leave, or why it may
+	// not. Endpoints are the directory's words, directory and other.
+	Pace func(ctx context.Context, endpoint string) error
 	// Log gets every exchange at debug level, with bodies, without secrets.
 	Log *slog.Logger
 }
@@ -45,6 +49,7 @@ type Client struct {
 	agent   string
 	timeout time.Duration
 	record  func(context.Context, certfleet.Exchange)
+	pace    func(ctx context.Context, endpoint string) error
 	log     *slog.Logger
 	nonces  nonces
 	dir     directories
@@ -58,7 +63,7 @@ type Account struct {
 
 // New makes a Client; it asks the CA nothing yet.
 func New(o Options) *Client {
-	c := &Client{url: o.DirectoryURL, agent: o.UserAgent, timeout: o.Timeout, record: o.Record, log: o.Log}
+	c := &Client{url: o.DirectoryURL, agent: o.UserAgent, timeout: o.Timeout, record: o.Record, pace: o.Pace, log: o.Log}
 	if c.agent == "" {
 		c.agent = certfleet.UserAgent + "/" + certfleet.Release
 	}
@@ -141,6 +146,9 @@ func (c *Client) postOnce(ctx context.Context, r request, payload []byte) (*answ
 		return nil, fmt.Errorf("%s: %w", r.doing, err)
 	}
 	a, err := c.exchange(ctx, wire{kind: r.kind, doing: r.doing, method: http.MethodPost, url: r.url, accept: r.accept, nonce: nonce, body: body, payload: payload})
+	if errors.Is(err, errUnsent) {
+		return nil, err
+	}
 	if err != nil {
 		c.nonces.drop() // whatever is wrong there, fetch a fresh one afterwards
 		return a, err

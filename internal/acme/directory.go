@@ -44,6 +44,13 @@ func (d *directories) load(now time.Time) (Directory, bool) {
 	return d.last, !d.at.IsZero() && now.Sub(d.at) < maxDirectoryAge
 }
 
+// known is the last directory, however old.
+func (d *directories) known() Directory {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last
+}
+
 func (d *directories) store(dir Directory, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

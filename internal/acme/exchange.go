@@ -47,6 +47,9 @@ func (c *Client) exchange(ctx context.Context, w wire) (*answer, error) {
 	if err := c.checkURL(w); err != nil {
 		return nil, err
 	}
+	if err := c.await(ctx, w); err != nil {
+		return nil, err
+	}
 	start := time.Now()
 	a, err := c.roundTrip(ctx, w)
 	x := certfleet.Exchange{At: start, Kind: w.kind, Method: w.method, URL: plainURL(w.url), Took: time.Since(start)}

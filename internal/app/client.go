@@ -33,9 +33,13 @@ func (a *App) client(ca *certfleet.Authority, record func(context.Context, certf
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: t, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 20 * time.Second,
 		DialContext: (&net.Dialer{Timeout: dial.ConnectTimeout, KeepAlive: 15 * time.Second}).DialContext, TLSHandshakeTimeout: dial.ConnectTimeout, ResponseHeaderTimeout: dial.HeaderTimeout,
 	}
+	var pace func(context.Context, string) error
+	if a.Issue != nil {
+		pace = a.Issue.Pace(ca)
+	}
 	return acme.New(acme.Options{
 		DirectoryURL: ca.DirectoryURL, HTTP: &http.Client{Transport: transport, Timeout: 45 * time.Second},
-		UserAgent: certfleet.UserAgent + "/" + certfleet.Release, Record: record, Log: a.acmeLog,
+		UserAgent: certfleet.UserAgent + "/" + certfleet.Release, Record: record, Pace: pace, Log: a.acmeLog,
 	}), nil
 }
 

@@ -165,6 +165,8 @@ func (r *Room) stumble(ctx context.Context, j *job, cause error) (time.Duration,
 	switch certfleet.KindOf(cause) {
 	case certfleet.Invalid, certfleet.Denied:
 		return 0, r.fail(ctx, j, failure{typ: "configuration", msg: cause.Error(), advice: certfleet.AdviceOf(cause)})
+	case certfleet.Limited:
+		return r.later(ctx, j, "rateLimited", cause, certfleet.AdviceOf(cause), certfleet.RetryOf(cause))
 	}
 	return r.later(ctx, j, "unreachable", cause, certfleet.AdviceOf(cause), certfleet.RetryOf(cause))
 }

@@ -36,8 +36,10 @@ type Room struct {
 	mu      sync.Mutex
 	clients map[int64]*acme.Client // by authority, guarded by mu
 
-	books books
-	turns turns
+	books  books
+	turns  turns
+	gates  gates
+	census census
 }
 
 // callTime bounds one exchange with a CA, commitTime one write of what came of it.

@@ -11,12 +11,12 @@ type Pacing struct {
 
 // Renewing is how long n renewals for the same names take with one account, if
 // nothing of the limits is used yet: as far as new orders are counted, which some
-// CAs do not do for renewals, and at the pace at which they are taken.
+// CAs do not do for renewals, and at the pace at which one node asks.
 func (b *Book) Renewing(n int, account string) Pacing {
 	out := Pacing{}
 	for _, p := range Paces(b.authority) {
 		if p.Endpoint == "newOrder" {
-			out = slower(out, p.Limit(), n)
+			out = slower(out, p.Share(1).Limit(), n)
 		}
 	}
 	if !exempting[b.authority] {
