@@ -139,7 +139,7 @@ func (r *Room) register(ctx context.Context, client *acme.Client, acct *certflee
 		defer hmac.Wipe()
 		reg.EAB = &acme.EAB{KeyID: acct.EABKeyID, HMAC: hmac}
 	}
-	got, err := client.Register(ctx, signer, reg)
+	got, err := r.registration(ctx, acct, func() (acme.AccountInfo, error) { return client.Register(ctx, signer, reg) })
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (l *ledger) list(ctx context.Context, db *store.DB) ([]api.LimitBucket, err
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []plan.LimitName{plan.PerDomain, plan.PerSet, plan.FailedValidations, plan.ConsecutiveFailures} {
+	for _, name := range []plan.LimitName{plan.NewAccounts, plan.NewAccountsRange, plan.PerDomain, plan.PerSet, plan.FailedValidations, plan.ConsecutiveFailures} {
 		rows, err := db.BucketsOf(ctx, string(name), bucketsShown)
 		if err != nil {
 			return nil, err

@@ -1,0 +1,69 @@
+package issue_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/fakeca"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+func TestNewAccountsStayBelowTheLimitOfAnAddress(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		made := 1 // the fleet's own
+		var no error
+		for i := range 14 {
+			if err := f.registerAnother(i); err == nil {
+				made++
+			} else {
+				no = err
+			}
+		}
+		if made != 10 || certfleet.KindOf(no) != certfleet.Limited || certfleet.AdviceOf(no) == "" {
+			f.Errorf("%d accounts were made, then %v", made, no)
+		}
+		free := certfleet.RetryOf(no)
+		if wait := time.Until(free); wait <= 0 || wait > 18*time.Minute {
+			f.Fatalf("the next is free in %s, want 18 minutes at most", wait)
+		}
+		time.Sleep(time.Until(free))
+		if err := f.registerAnother(20); err != nil {
+			f.Errorf("after the time that was named: %v", err)
+		}
+		f.unbroken()
+	})
+}
+
+func TestAnAccountThatWasThereBeforeCostsNothing(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		before := f.bucket("letsencrypt||new-accounts|")
+		if before.FullAt.IsZero() {
+			f.Fatal("the first account was not charged")
+		}
+		f.tx(func(ctx context.Context, tx *store.Tx) error {
+			a, err := tx.Account(ctx, f.acct.ID)
+			if err != nil {
+				return err
+			}
+			a.State = certfleet.AccountWanted // as if the answer had been lost
+			return tx.SaveAccount(ctx, a)
+		})
+		if err := f.room.Register(f.Context(), f.acct.ID); err != nil {
+			f.Fatal(err)
+		}
+		if after := f.bucket("letsencrypt||new-accounts|"); !after.FullAt.Equal(before.FullAt) {
+			f.Errorf("full at %s, before %s", after.FullAt, before.FullAt)
+		}
+	})
+}
+
+func (f *fleet) registerAnother(n int) error {
+	a := &certfleet.Account{AuthorityID: f.auth.ID, Label: fmt.Sprintf("more-%d", n), AgreedAt: time.Now()}
+	f.tx(func(ctx context.Context, tx *store.Tx) error { return tx.AddAccount(ctx, a) })
+	return f.room.Register(f.Context(), a.ID)
+}
