@@ -38,6 +38,36 @@ func TestNewAccountsStayBelowTheLimitOfAnAddress(t *testing.T) {
 	})
 }
 
+func TestAnOrderWaitsUntilItsAccountMayBeRegistered(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		for i := range 9 {
+			if err := f.registerAnother(i); err != nil {
+				f.Fatal(err)
+			}
+		}
+		f.tx(func(ctx context.Context, tx *store.Tx) error {
+			a, err := tx.Account(ctx, f.acct.ID)
+			if err != nil {
+				return err
+			}
+			a.State, a.KeyID, a.URL = certfleet.AccountWanted, 0, ""
+			return tx.SaveAccount(ctx, a)
+		})
+		c := f.want(certfleet.LaneNew, "one.example")[0]
+		f.live(time.Minute)
+		orders, err := f.db.DueOrders(f.Context(), time.Now().Add(18*time.Minute), 10)
+		if err != nil || len(orders) != 1 || orders[0].ProblemType != "rateLimited" || orders[0].Advice == "" || orders[0].Attempts != 1 {
+			f.Errorf("while no account may be made, the order is %+v, %v", orders, err)
+		}
+		f.live(20 * time.Minute)
+		if f.certificate(c.ID).VersionID == 0 {
+			f.Errorf("there is no certificate after the limit freed: %+v", f.certificate(c.ID))
+		}
+		f.unbroken()
+	})
+}
+
 func TestAnAccountThatWasThereBeforeCostsNothing(t *testing.T) {
 	t.Parallel()
 	bubble(t, fakeca.Options{}, func(f *fleet) {

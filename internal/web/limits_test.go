@@ -52,6 +52,19 @@ func (k *kit) limits() (l api.Limits) {
 	return l
 }
 
+func TestLimitsShowWhatNewAccountsHaveUsed(t *testing.T) {
+	k, _ := limited(t)
+	k.change(func(ctx context.Context, tx *store.Tx) error {
+		return tx.SaveBuckets(ctx, []store.Bucket{{Key: "test-ca||new-accounts|", Name: "new-accounts", N: 10, Period: 3 * time.Hour, FullAt: tx.Now().Add(time.Hour)}})
+	})
+	for _, b := range k.limits().Buckets {
+		if b.Limit == "new-accounts" && b.Authority == "test-ca" && b.Left == 6 && b.Most == 10 {
+			return
+		}
+	}
+	t.Errorf("no bucket says that 6 of 10 new accounts are left: %+v", k.limits().Buckets)
+}
+
 func TestLimitsShowWhatIsLeftAndWhoWaits(t *testing.T) {
 	k, key := limited(t)
 	l := k.limits()
