@@ -157,42 +157,45 @@ func (a *Agent) liveBundle(label string) certfleet.Bundle {
 
 // update runs the updaters that are due. What fails stays due.
 func (a *Agent) update(ctx context.Context) []updater.Result {
-	list, bundles := a.dueNow()
+	list, bundles, marks := a.dueNow()
 	if len(bundles) == 0 {
 		return nil
 	}
 	a.log.Info("updating services", "certificates", len(bundles))
 	results := updater.Run(ctx, list, bundles, updater.Options{FailFast: a.c.FailFast, Log: a.log})
-	a.settle(results, bundles)
+	a.settle(results, marks)
 	a.log.Info("services were told", "certificates", len(bundles))
 	a.told.updated(results, bundles)
 	return results
 }
 
-// dueNow is a snapshot, so that certificates go live while updaters run.
-func (a *Agent) dueNow() ([]updater.Item, []certfleet.Bundle) {
+// dueNow is a snapshot with the marks that it was made of, so that certificates
+// go live while updaters run.
+func (a *Agent) dueNow() ([]updater.Item, []certfleet.Bundle, []*due) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	left := map[string]map[string]bool{}
 	var bundles []certfleet.Bundle
+	var marks []*due
 	for _, label := range slices.Sorted(maps.Keys(a.due)) {
 		left[label] = maps.Clone(a.due[label].left)
-		bundles = append(bundles, a.due[label].bundle)
+		bundles, marks = append(bundles, a.due[label].bundle), append(marks, a.due[label])
 	}
 	list := slices.Clone(a.items)
 	for i, it := range list {
 		list[i].Only = func(b certfleet.Bundle) bool { return left[b.Certificate][it.Name] }
 	}
-	return list, bundles
+	return list, bundles, marks
 }
 
-// settle takes off what was told. A certificate that changed meanwhile stays due.
-func (a *Agent) settle(results []updater.Result, bundles []certfleet.Bundle) {
+// settle takes off what was told. A certificate that was marked anew meanwhile
+// stays due, also when it is the same one that is to be told once more.
+func (a *Agent) settle(results []updater.Result, marks []*due) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, b := range bundles {
-		d := a.due[b.Certificate]
-		if d == nil || d.bundle.Fingerprint != b.Fingerprint {
+	for _, d := range marks {
+		label := d.bundle.Certificate
+		if a.due[label] != d {
 			continue
 		}
 		for _, r := range results {
@@ -202,10 +205,10 @@ func (a *Agent) settle(results []updater.Result, bundles []certfleet.Bundle) {
 		}
 		err := a.save(d)
 		if len(d.left) == 0 {
-			err = a.forget(b.Certificate)
+			err = a.forget(label)
 		}
 		if err != nil {
-			a.log.Error("updaters will run again", "certificate", b.Certificate, "error", err)
+			a.log.Error("updaters will run again", "certificate", label, "error", err)
 		}
 	}
 }

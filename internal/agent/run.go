@@ -61,7 +61,7 @@ func (a *Agent) Run(ctx context.Context, l net.Listener) error {
 // during a run has another one.
 func (a *Agent) keep(ctx context.Context, changed chan struct{}) error {
 	a.rescan(ctx, changed)
-	if _, left := a.dueNow(); len(left) > 0 { // by an earlier process
+	if _, left, _ := a.dueNow(); len(left) > 0 { // by an earlier process
 		nudge(changed)
 	}
 	ticks := time.NewTicker(rescan)
