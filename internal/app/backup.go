@@ -153,7 +153,7 @@ func decrypt(in io.Reader, plain string, key *keeper.Key) error {
 	}
 	r, err := age.Decrypt(in, id)
 	if err != nil {
-		return &certfleet.Error{Kind: certfleet.Denied, Msg: "the backup was not encrypted to sealing key " + key.ID(), Advice: "set sealing_key to the one that was in use when it was made", Err: err}
+		return &certfleet.Error{Kind: certfleet.Denied, Msg: "the backup was not encrypted to sealing key " + key.ID(), Advice: "set sealing_key to the one that was in use when it was made; after a rekey the earlier one lies beside the new one and ends in .old", Err: err}
 	}
 	out, err := os.OpenFile(plain, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

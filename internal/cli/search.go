@@ -14,9 +14,10 @@ func (p *program) searchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "search TEXT",
 		Short: "Find certificates by name, serial, fingerprint, issuer and the like",
-		Long: `Find certificates by part of a name, or by serial number, fingerprint, public
-key hash (SPKI), issuer, subject or ARI id. Each hit tells which certificate,
-order, account and targets it leads to.`,
+		Long: `Find certificates by part of a name that begins at a label or after a hyphen
+(shop and example.com find www.my-shop.example.com), or by serial number,
+fingerprint, public key hash (SPKI), a word of the issuer, subject or ARI id. Each
+hit tells which certificate, order, account and targets it leads to.`,
 		Example: `  certfleet search shop
   certfleet search 04:a1:5f:03
   certfleet search "Let's Encrypt"`,
