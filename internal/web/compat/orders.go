@@ -158,19 +158,25 @@ func orderAct(act, operation string) func(*call) {
 	}
 }
 
-// abandon gives the pending authorizations up; the CA ends the order then.
+// abandon gives the pending authorizations up; the CA ends the order then, which
+// the next steps see.
 func (c *call) abandon() {
+	path := "/orders/" + strconv.FormatInt(c.number(), 10)
 	got, err := ask[api.Deactivated](c, "POST", "/authorizations/deactivate", api.Deactivation{Order: c.number()})
 	if err != nil {
 		c.fail(err)
 		return
 	}
 	s, err := c.readOrder(c.number())
-	if err == nil && s.FinishedAt.IsZero() && len(got.Deactivated) > 0 {
-		s, err = ask[api.OrderStory](c, "POST", "/orders/"+strconv.FormatInt(s.ID, 10)+"/step", nil)
+	for i := 0; err == nil && s.FinishedAt.IsZero() && len(got.Deactivated) > 0 && i < 3; i++ {
+		s, err = ask[api.OrderStory](c, "POST", path+"/step", nil)
 	}
 	if err != nil {
 		c.fail(err)
+		return
+	}
+	if s.FinishedAt.IsZero() {
+		c.formError("Error_Main", "the order goes on: it has no pending authorization to give up")
 		return
 	}
 	c.success(object{"operation": "mark", "AcmeOrder": c.orderOf(s)})
@@ -241,13 +247,17 @@ func (c *call) through(id int64) (api.OrderStory, error) {
 	}
 }
 
-// opened steps an order until the CA knows it.
+// opened steps an order until the CA knows it, and reads what the CA says of it
+// and of its authorizations.
 func (c *call) opened(id int64) (api.OrderStory, error) {
 	path := "/orders/" + strconv.FormatInt(id, 10)
 	for range 5 {
 		s, err := ask[api.OrderStory](c, "POST", path+"/step", nil)
-		if err != nil || s.URL != "" || !s.FinishedAt.IsZero() {
+		if err != nil || !s.FinishedAt.IsZero() {
 			return s, err
+		}
+		if s.URL != "" {
+			return ask[api.OrderStory](c, "POST", path+"/sync", nil)
 		}
 	}
 	return c.readOrder(id)
