@@ -29,9 +29,16 @@ func get(path string, do func(*call)) []route {
 	return both(route{method: "GET", path: path, scope: certfleet.ScopeRead, do: do})
 }
 
-// list is a list and its pages.
+// list is a list and its pages. A filter that is not known is not there: the
+// whole list in its place would be a wrong answer.
 func list(path string, do func(*call)) []route {
-	return append(get(path, do), get(path+"/{page}", do)...)
+	return append(get(path, do), get(path+"/{page}", func(c *call) {
+		if _, err := strconv.Atoi(bare(c.q.PathValue("page"))); err != nil {
+			c.missing()
+			return
+		}
+		do(c)
+	})...)
 }
 
 // post is an act that needs a scope.
