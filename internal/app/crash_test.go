@@ -58,9 +58,13 @@ func beNode(place string) int {
 	c.Outbound.Allow = config.Prefixes{netip.MustParsePrefix("127.0.0.0/8")} // where edges of a test are
 	lease, _ := time.ParseDuration(os.Getenv(leaseFor))                      // none is the usual one
 	stopped := false
-	a, err := app.New(ctx, c, app.Options{Lease: lease, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), After: func(at string) {
+	var a *app.App
+	var err error
+	a, err = app.New(ctx, c, app.Options{Lease: lease, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), After: func(at string) {
 		if stopsAt+at == place && !stopped {
 			stopped = true // one order alone is worked on
+			// Nobody is in a transaction when it stops: SQLite's lock on the file would be held for ever.
+			_ = a.DB.Tx(ctx, time.Now(), func(*store.Tx) error { return nil })
 			syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 			time.Sleep(500 * time.Millisecond) // the signal is on its way
 		}

@@ -139,7 +139,7 @@ func (d *DB) openSQLite(file string, o Options) error {
 // noSleepers has the server end a transaction in which nothing happens: a node
 // that is stopped in one would hold its rows for as long as it sleeps.
 func noSleepers(ctx context.Context, c *pgx.Conn) error {
-	_, err := c.Exec(ctx, "SET idle_in_transaction_session_timeout = '30s'")
+	_, err := c.Exec(ctx, "SET idle_in_transaction_session_timeout = '15s'")
 	return err
 }
 
