@@ -47,6 +47,8 @@ var arrows = map[string]string{
 	"internal/target/files": "internal/config",
 
 	"internal/certdeploy": "internal/agent internal/config internal/target/sftp internal/updater",
+
+	"internal/keystore/stored": "internal/keystore internal/store",
 }
 
 // confined names what may be imported by few rooms only.

@@ -23,6 +23,7 @@ import (
 	"github.com/certfleet/certfleet/internal/enroll"
 	"github.com/certfleet/certfleet/internal/issue"
 	"github.com/certfleet/certfleet/internal/keystore"
+	"github.com/certfleet/certfleet/internal/keystore/stored"
 	"github.com/certfleet/certfleet/internal/probe"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/work"
@@ -107,7 +108,7 @@ func (a *App) openStore(ctx context.Context, o Options) error {
 	if a.DB, err = store.Open(ctx, string(where), store.Options{ReadOnly: o.ReadOnly, Lease: o.Lease}); err != nil {
 		return err
 	}
-	a.Keys = keystore.New(a.Keeper, dataKeys{a.DB})
+	a.Keys = stored.New(a.Keeper, a.DB)
 	return nil
 }
 
@@ -140,26 +141,6 @@ func (a *App) build(o Options) error {
 
 // Close gives back what New opened.
 func (a *App) Close() error { return errors.Join(a.solvers.close(), a.DB.Close()) }
-
-// dataKeys lets the keystore reach its wrapped keys in the store.
-type dataKeys struct{ db *store.DB }
-
-// List reads them all.
-func (d dataKeys) List(ctx context.Context) ([]keystore.DataKey, error) {
-	rows, err := d.db.DataKeys(ctx)
-	out := make([]keystore.DataKey, len(rows))
-	for i, r := range rows {
-		out[i] = keystore.DataKey(r)
-	}
-	return out, err
-}
-
-// Add stores one.
-func (d dataKeys) Add(ctx context.Context, k keystore.DataKey) (int64, error) {
-	row := store.DataKeyRow(k)
-	err := d.db.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.AddDataKey(ctx, &row, false) })
-	return row.ID, err
-}
 
 // StatePath is a path in the state folder.
 func StatePath(c *config.Config, name string) string { return filepath.Join(c.StateDir, name) }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/config"
-	"github.com/certfleet/certfleet/internal/keystore"
+	"github.com/certfleet/certfleet/internal/keystore/stored"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
@@ -38,7 +38,7 @@ func foreignDatabase(ctx context.Context, c *config.Config) error {
 	}
 	defer db.Close()
 	if kerr == nil {
-		return keystore.New(key, dataKeys{db}).Check(ctx)
+		return stored.New(key, db).Check(ctx)
 	}
 	return keyMissing(ctx, db, path)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/certfleet/certfleet/internal/issue"
 	"github.com/certfleet/certfleet/internal/keeper"
 	"github.com/certfleet/certfleet/internal/keystore"
+	"github.com/certfleet/certfleet/internal/keystore/stored"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/probe"
 	"github.com/certfleet/certfleet/internal/store"
@@ -150,7 +151,7 @@ func build(t *testing.T, db *store.DB) *yard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	y := &yard{T: t, db: db, keys: keystore.New(key, dataKeys{db}),
+	y := &yard{T: t, db: db, keys: stored.New(key, db),
 		rack: &rack{held: map[string]*tls.Certificate{}, serving: map[string]*tls.Certificate{}, versions: map[string]int64{}}}
 	if y.ca, err = pki.NewCA("test", time.Now()); err != nil {
 		t.Fatal(err)
@@ -161,23 +162,6 @@ func build(t *testing.T, db *store.DB) *yard {
 		return errors.Join(tx.AddTarget(ctx, y.target), tx.AddPolicy(ctx, y.policy))
 	})
 	return y
-}
-
-type dataKeys struct{ db *store.DB }
-
-func (d dataKeys) List(ctx context.Context) ([]keystore.DataKey, error) {
-	rows, err := d.db.DataKeys(ctx)
-	out := make([]keystore.DataKey, len(rows))
-	for i, r := range rows {
-		out[i] = keystore.DataKey(r)
-	}
-	return out, err
-}
-
-func (d dataKeys) Add(ctx context.Context, k keystore.DataKey) (int64, error) {
-	row := store.DataKeyRow(k)
-	err := d.db.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.AddDataKey(ctx, &row, false) })
-	return row.ID, err
 }
 
 // room is a process of its own; its owner is one that has died.

@@ -12,29 +12,11 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/edge"
 	"github.com/certfleet/certfleet/internal/keeper"
-	"github.com/certfleet/certfleet/internal/keystore"
+	"github.com/certfleet/certfleet/internal/keystore/stored"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
 )
-
-// dataKeys lets the keystore keep its keys in the store.
-type dataKeys struct{ db *store.DB }
-
-func (d dataKeys) List(ctx context.Context) ([]keystore.DataKey, error) {
-	list, err := d.db.DataKeys(ctx)
-	out := make([]keystore.DataKey, len(list))
-	for i, r := range list {
-		out[i] = keystore.DataKey(r)
-	}
-	return out, err
-}
-
-func (d dataKeys) Add(ctx context.Context, k keystore.DataKey) (int64, error) {
-	row := store.DataKeyRow(k)
-	err := d.db.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.AddDataKey(ctx, &row, false) })
-	return row.ID, err
-}
 
 type kit struct {
 	t    *testing.T
@@ -49,7 +31,7 @@ func newKit(t *testing.T) *kit {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &kit{t, db, &edge.Room{DB: db, Keys: keystore.New(sealing, dataKeys{db})}}
+	return &kit{t, db, &edge.Room{DB: db, Keys: stored.New(sealing, db)}}
 }
 
 // fill makes a version and puts it into the slots of its names.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
-	"github.com/certfleet/certfleet/internal/keystore"
+	"github.com/certfleet/certfleet/internal/keystore/stored"
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/store"
@@ -147,7 +147,7 @@ func (h *house) checkKey(o *certfleet.Order) {
 	if err != nil {
 		h.Fatal(err)
 	}
-	signer, err := keystore.New(h.keeper, dataKeys{h.db}).OpenKey(h.Context(), row)
+	signer, err := stored.New(h.keeper, h.db).OpenKey(h.Context(), row)
 	if err != nil {
 		h.Fatalf("the key does not open: %v", err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/certfleet/certfleet/internal/fakeca"
 	"github.com/certfleet/certfleet/internal/issue"
 	"github.com/certfleet/certfleet/internal/keeper"
-	"github.com/certfleet/certfleet/internal/keystore"
+	"github.com/certfleet/certfleet/internal/keystore/stored"
 	"github.com/certfleet/certfleet/internal/solver/http01"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/work"
@@ -83,7 +83,7 @@ func (f *fleet) tx(fn func(context.Context, *store.Tx) error) {
 
 // node is a process that shares the store.
 func (f *fleet) node(name string, after func(string)) (*issue.Room, *work.Work) {
-	r := &issue.Room{DB: f.db, Keys: keystore.New(f.keeper, dataKeys{f.db}), After: after}
+	r := &issue.Room{DB: f.db, Keys: stored.New(f.keeper, f.db), After: after}
 	r.Client = func(a *certfleet.Authority, record func(context.Context, certfleet.Exchange)) (*acme.Client, error) {
 		return acme.New(acme.Options{DirectoryURL: a.DirectoryURL, HTTP: &http.Client{Transport: f.ca.RoundTripper()}, Record: record}), nil
 	}

@@ -23,7 +23,7 @@ import (
 	"github.com/certfleet/certfleet/internal/acme"
 	"github.com/certfleet/certfleet/internal/issue"
 	"github.com/certfleet/certfleet/internal/keeper"
-	"github.com/certfleet/certfleet/internal/keystore"
+	"github.com/certfleet/certfleet/internal/keystore/stored"
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/solver/http01"
@@ -170,28 +170,10 @@ func (h *house) serveHTTP01() int {
 	return ln.Addr().(*net.TCPAddr).Port
 }
 
-// dataKeys lets a keystore reach the store.
-type dataKeys struct{ db *store.DB }
-
-func (d dataKeys) List(ctx context.Context) ([]keystore.DataKey, error) {
-	rows, err := d.db.DataKeys(ctx)
-	out := make([]keystore.DataKey, len(rows))
-	for i, r := range rows {
-		out[i] = keystore.DataKey(r)
-	}
-	return out, err
-}
-
-func (d dataKeys) Add(ctx context.Context, k keystore.DataKey) (int64, error) {
-	row := store.DataKeyRow(k)
-	err := d.db.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.AddDataKey(ctx, &row, false) })
-	return row.ID, err
-}
-
 // room is a process that knows nothing but what is stored: client, keystore and
 // memory are new.
 func (h *house) room(after func(place string)) *issue.Room {
-	return &issue.Room{DB: h.db, Keys: keystore.New(h.keeper, dataKeys{h.db}), Client: h.client, Solver: h.solver, After: after}
+	return &issue.Room{DB: h.db, Keys: stored.New(h.keeper, h.db), Client: h.client, Solver: h.solver, After: after}
 }
 
 func (h *house) client(a *certfleet.Authority, record func(context.Context, certfleet.Exchange)) (*acme.Client, error) {

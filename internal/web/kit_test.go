@@ -18,27 +18,10 @@ import (
 	"github.com/certfleet/certfleet/internal/issue"
 	"github.com/certfleet/certfleet/internal/keeper"
 	"github.com/certfleet/certfleet/internal/keystore"
+	"github.com/certfleet/certfleet/internal/keystore/stored"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
 )
-
-// rows lets the keystore keep its data keys in the store.
-type rows struct{ db *store.DB }
-
-func (d rows) List(ctx context.Context) ([]keystore.DataKey, error) {
-	list, err := d.db.DataKeys(ctx)
-	out := make([]keystore.DataKey, len(list))
-	for i, r := range list {
-		out[i] = keystore.DataKey(r)
-	}
-	return out, err
-}
-
-func (d rows) Add(ctx context.Context, k keystore.DataKey) (int64, error) {
-	row := store.DataKeyRow(k)
-	err := d.db.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.AddDataKey(ctx, &row, false) })
-	return row.ID, err
-}
 
 // kit is a whole API on a real store, with a token of every kind.
 type kit struct {
@@ -74,7 +57,7 @@ func newKit(t *testing.T, change ...func(*Deps)) *kit {
 	db := storetest.SQLite(t)
 	sealing, err := keeper.Generate()
 	must(t, err)
-	k := &kit{t: t, db: db, keys: keystore.New(sealing, rows{db}), log: &logText{}, tokens: map[certfleet.Scope]string{}}
+	k := &kit{t: t, db: db, keys: stored.New(sealing, db), log: &logText{}, tokens: map[certfleet.Scope]string{}}
 	d := Deps{DB: db, Keys: k.keys, Log: slog.New(slog.NewTextHandler(k.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Started: time.Now()}
 	d.Acts.VersionOf, d.Acts.Adopt = issue.VersionOf, issue.Adopt
 	for _, c := range change {
