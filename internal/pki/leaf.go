@@ -87,9 +87,3 @@ func Missing(leaf *x509.Certificate, names []certfleet.Name) []certfleet.Name {
 		return slices.ContainsFunc(has, func(h certfleet.Name) bool { return h.Covers(n) })
 	})
 }
-
-// Lifetime is how long the certificate is valid (RFC 5280 section 4.1.2.5
-// counts the last second too).
-func Lifetime(c *x509.Certificate) time.Duration {
-	return c.NotAfter.Sub(c.NotBefore) + time.Second
-}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
-	"github.com/certfleet/certfleet/internal/dial"
 )
 
 // The bounds of one request; a CA needs far less of each.
@@ -31,16 +30,10 @@ const (
 	pong      = `{"message": "pong"}`
 )
 
-// Config is empty: nothing about the solver itself can be set.
-type Config struct{}
-
 // Solver is the http-01 solver. Present and CleanUp do nothing, because the
 // commit that puts the challenge on its order is what presents it: from then
 // on every node's Handler finds the token through its Lookup.
 type Solver struct{}
-
-// New makes the solver.
-func New(Config, dial.Deps) (*Solver, error) { return &Solver{}, nil }
 
 // Present does nothing; the commit of the challenge was it.
 func (*Solver) Present(context.Context, certfleet.Challenge) ([]byte, error) { return nil, nil }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
-	"github.com/certfleet/certfleet/internal/dial"
 )
 
 // Protocol is the ALPN name of the challenge (RFC 8737 section 6.2).
@@ -19,15 +18,9 @@ const Protocol = "acme-tls/1"
 
 const lookupTimeout = 5 * time.Second
 
-// Config is empty: nothing about the solver itself can be set.
-type Config struct{}
-
 // Solver is the tls-alpn-01 solver. Present and CleanUp do nothing, because
 // the commit that puts the challenge on its order is what presents it.
 type Solver struct{}
-
-// New makes the solver.
-func New(Config, dial.Deps) (*Solver, error) { return &Solver{}, nil }
 
 // Present does nothing; the commit of the challenge was it.
 func (*Solver) Present(context.Context, certfleet.Challenge) ([]byte, error) { return nil, nil }
