@@ -53,7 +53,7 @@ type Release struct {
 	Release   string    `json:"release"`
 	Go        string    `json:"go"`
 	StartedAt time.Time `json:"started_at,omitzero"`
-	Database  string    `json:"database" enum:"sqlite,postgres"`
+	Database  string    `json:"database,omitempty" enum:"sqlite,postgres"`
 	ReadOnly  bool      `json:"read_only,omitempty"`
 }
 

@@ -47,6 +47,7 @@ type Served struct {
 
 // SearchQuery says what is looked for.
 type SearchQuery struct {
+	Labelled
 	Q     string `query:"q" required:"true" minLength:"1" doc:"Part of a name, a serial, fingerprint, SPKI, issuer, subject or ARI id."`
 	Limit int    `query:"limit" minimum:"0" maximum:"1000" doc:"How many hits; 0 means 100."`
 }

@@ -95,7 +95,7 @@ func (a *App) target(t *certfleet.StoredTarget) (certfleet.Target, error) {
 }
 
 // CheckTarget says whether a target could be built from its type and settings.
-func (a *App) CheckTarget(typ string, spec []byte) error {
-	_, err := a.target(&certfleet.StoredTarget{Label: "new", Type: typ, Spec: spec})
+func (a *App) CheckTarget(label, typ string, spec []byte) error {
+	_, err := a.target(&certfleet.StoredTarget{Label: label, Type: typ, Spec: spec})
 	return err
 }

@@ -100,6 +100,10 @@ func (a *App) listenFor(ctx context.Context, names ...string) (map[string]net.Li
 			continue
 		}
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+		if err != nil && a.beside(ctx, name) {
+			a.Log.Info("a manager that runs answers challenges here", "listener", name, "address", addr)
+			continue
+		}
 		if err != nil {
 			return nil, errors.Join(a.portProblem(name, addr, err), closeAll(out))
 		}
@@ -109,6 +113,17 @@ func (a *App) listenFor(ctx context.Context, names ...string) (map[string]net.Li
 		a.mu.Unlock()
 	}
 	return out, nil
+}
+
+// beside reports whether the port for challenges is held by another node, which
+// answers for this one too when they share the database. A manager, which has an
+// API, wants its ports for itself.
+func (a *App) beside(ctx context.Context, name string) bool {
+	ours, addr := a.Addr("http01") != "", a.Address("http01")
+	if a.Config.Listen.API.On() || ours || addr == "" || name != "http01" && name != "tlsalpn01" {
+		return false
+	}
+	return answers(ctx, a.Config, "http://", addr, certfleet.ChallengePath+"ping", "pong")
 }
 
 // Address is the configured address of a listener, empty when it is off.
@@ -129,7 +144,7 @@ func (a *App) portProblem(name, addr string, err error) error {
 			Advice: "set CERTFLEET_LISTEN_API to another address for --read-only, such as 127.0.0.1:7444", Err: err}
 	}
 	return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("cannot listen on %s for %s", addr, name),
-		Advice: fmt.Sprintf("end the program that holds the port, or change listen.%s; beside a manager that runs, certfleet run takes --%s off", name, name), Err: err}
+		Advice: fmt.Sprintf("end the program that holds the port, or change listen.%s; certfleet run takes --%s off", name, name), Err: err}
 }
 
 func closeAll(listeners map[string]net.Listener) error {

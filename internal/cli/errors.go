@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/certfleet/certfleet"
 )
@@ -101,9 +102,26 @@ func invalid(advice, format string, args ...any) *certfleet.Error {
 	return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf(format, args...), Advice: advice}
 }
 
+// flagProblem says what is wrong with a flag, and what was most likely meant.
 func flagProblem(cmd *cobra.Command, err error) error {
+	path := cmd.CommandPath()
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if why, ok := errors.AsType[*certfleet.Error](err); ok {
+			return &usageError{invalid(why.Advice, "%s --%s: %s", path, bad.GetFlag().Name, why.Msg)}
+		}
+	}
+	if none, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if near := nearest(none.GetSpecifiedName(), flagNames(cmd)); near != "" {
+			return &usageError{invalid(fmt.Sprintf("write --%s; see %s --help", near, path), "%s: %s", path, err)}
+		}
+	}
 	said, _, _ := strings.Cut(err.Error(), ": strconv.")
-	return &usageError{invalid(fmt.Sprintf("see %s --help", cmd.CommandPath()), "%s: %s", cmd.CommandPath(), said)}
+	return &usageError{invalid(fmt.Sprintf("see %s --help", path), "%s: %s", path, said)}
+}
+
+func flagNames(cmd *cobra.Command) (out []string) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { out = append(out, f.Name) })
+	return out
 }
 
 // noSuch is for commands that take subcommands: any word here is a wrong one.

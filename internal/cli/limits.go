@@ -12,6 +12,7 @@ import (
 
 func (p *program) limitsCommand() *cobra.Command {
 	var q client.LimitsQuery
+	var since duration
 	var clear string
 	cmd := &cobra.Command{
 		Use:   "limits",
@@ -22,12 +23,13 @@ wait for each, what a CA told us to wait for, and the requests that were made.
 unpaused on the CA's page; who waits for it has a turn at once.`,
 		Example: "  certfleet limits\n  certfleet limits --since 1d --json\n  certfleet limits --clear 'letsencrypt||certificates-per-domain|shop.example'",
 	}
-	cmd.Flags().StringVar(&q.Since, "since", "", "how far back requests are counted, such as 1d (default 7d)")
+	cmd.Flags().Var(&since, "since", "how far back requests are counted, such as 1d (default 7d)")
 	cmd.Flags().StringVar(&clear, "clear", "", "forget what is kept under this `KEY`")
 	return p.group(cmd, func(cmd *cobra.Command) error {
 		if clear != "" {
 			return p.clearLimit(cmd.Context(), clear)
 		}
+		q.Since = since.String()
 		return p.showLimits(cmd.Context(), q)
 	}, p.overrideLimit())
 }

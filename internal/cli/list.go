@@ -10,8 +10,9 @@ import (
 
 // limited is the flag of every list.
 func limited(cmd *cobra.Command) *int {
-	n := cmd.Flags().IntP("limit", "n", -1, "how many at most, 0 for all (default 100 in a table, all with --json)")
-	return n
+	n := -1
+	cmd.Flags().VarP((*howMany)(&n), "limit", "n", "how many at most, 0 for all (default 100 in a table, all with --json)")
+	return &n
 }
 
 // filtered is the flag of every list whose objects carry labels, or belong to
@@ -65,7 +66,7 @@ removed, failing (the last order went wrong), due, none (nothing issued yet) or 
 }
 
 func (p *program) certificateRow(c client.Certificate) []string {
-	return []string{c.Label, stateOf(&c), namesBeside(c.Label, c.Names), p.day(c.NotAfter), p.next(&c), few(c.Targets, 2)}
+	return []string{c.Label, stateOf(&c), few(c.Names, 2), p.day(c.NotAfter), p.next(&c), few(c.Targets, 2)}
 }
 
 // stateOf is the state, or what is more important to know.
@@ -79,14 +80,6 @@ func stateOf(c *client.Certificate) string {
 		return "external"
 	}
 	return c.State
-}
-
-// namesBeside leaves out the name that the label repeats.
-func namesBeside(label string, names []string) string {
-	if len(names) == 1 && names[0] == label {
-		return "-"
-	}
-	return few(names, 2)
 }
 
 func (p *program) next(c *client.Certificate) string {

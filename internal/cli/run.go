@@ -28,7 +28,7 @@ func (p *program) runCommand() *cobra.Command {
 		Short: "Do all due work without a manager that runs",
 		Long: `Open the database and do what is due: orders, deliveries, looks at edges. Challenges
 are answered on a port that serves nothing else. It shares the work safely with a
-manager that runs, whose ports it must not take: give it others with --http01.
+manager that runs; one that holds the port answers its challenges too.
 
 With --once it ends when nothing is due, which is what cron wants; without, it
 goes on until it is interrupted. It ends with 1 when something failed.`,
@@ -51,7 +51,7 @@ func (p *program) run(ctx context.Context, r running) error {
 	if err != nil {
 		return err
 	}
-	c.Listen.API = config.Off
+	c.Listen.API, c.Listen.Edge, c.Listen.Agents = config.Off, config.Off, config.Off
 	if err := listen(&c.Listen.HTTP01, r.http01); err != nil {
 		return err
 	}

@@ -10,15 +10,18 @@ import (
 )
 
 func (p *program) searchCommand() *cobra.Command {
-	var limit int
+	var q client.SearchQuery
 	cmd := &cobra.Command{
 		Use:   "search TEXT",
 		Short: "Find certificates by name, serial, fingerprint, issuer and the like",
-		Long: `Find certificates by part of a name that begins at a label or after a hyphen
-(shop and example.com find www.my-shop.example.com), or by serial number,
-fingerprint, public key hash (SPKI), a word of the issuer, subject or ARI id. Each
-hit tells which certificate, order, account and targets it leads to.`,
+		Long: `Find certificates by part of a name, or by serial number, fingerprint, public key
+hash (SPKI), a word of the issuer, subject or ARI id. Each hit tells which
+certificate, order, account and targets it leads to.
+
+Parts that begin at a label or after a hyphen come first (shop finds
+www.my-shop.example.com); when there are none, letters from anywhere in a name.`,
 		Example: `  certfleet search shop
+  certfleet search shop --label tenant=acme
   certfleet search 04:a1:5f:03
   certfleet search "Let's Encrypt"`,
 		Args: args(1, 1, "what to look for"),
@@ -27,11 +30,13 @@ hit tells which certificate, order, account and targets it leads to.`,
 			if err != nil {
 				return err
 			}
-			hits, err := c.Search(cmd.Context(), client.SearchQuery{Q: words[0], Limit: limit})
+			q.Q = words[0]
+			hits, err := c.Search(cmd.Context(), q)
 			return list(p, values(hits, err), 0, []string{"CERTIFICATE", "STATE", "MATCHED", "VALUE", "VERSION", "ORDER", "ACCOUNT", "TARGETS"}, hitRow)
 		},
 	}
-	cmd.Flags().IntVarP(&limit, "limit", "n", 0, "how many at most (default 100)")
+	filtered(cmd, &q.Label)
+	cmd.Flags().VarP((*howMany)(&q.Limit), "limit", "n", "how many at most (default 100)")
 	return cmd
 }
 

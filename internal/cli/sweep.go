@@ -28,7 +28,7 @@ retention. A manager that runs does all of them by itself.`,
 		},
 	}
 	cmd.Flags().BoolVar(&s.DryRun, "dry-run", false, "only say what would be done")
-	cmd.Flags().IntVarP(&s.Limit, "limit", "n", 0, "how many at most (default 500)")
+	cmd.Flags().VarP((*howMany)(&s.Limit), "limit", "n", "how many at most (default 500)")
 	return cmd
 }
 

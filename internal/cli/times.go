@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -106,7 +107,36 @@ func (d *duration) String() string {
 }
 
 // Set reads 90s, 15m, 36h or 7d.
-func (d *duration) Set(s string) error { return d.d.UnmarshalText([]byte(s)) }
+func (d *duration) Set(s string) error {
+	var got certfleet.Duration
+	if err := got.UnmarshalText([]byte(s)); err != nil {
+		return err
+	}
+	if got < 0 {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: s + " is less than nothing", Advice: "write how long without a sign, such as 36h"}
+	}
+	d.d = got
+	return nil
+}
 
 // Type names it in help.
 func (d *duration) Type() string { return "TIME" }
+
+// howMany is a flag that is never negative.
+type howMany int
+
+// String is how help shows it.
+func (n *howMany) String() string { return strconv.Itoa(int(*n)) }
+
+// Set reads a number.
+func (n *howMany) Set(s string) error {
+	got, err := strconv.Atoi(s)
+	if err != nil || got < 0 {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("%q is not a number of things", s), Advice: "write 0 or more"}
+	}
+	*n = howMany(got)
+	return nil
+}
+
+// Type names it in help.
+func (n *howMany) Type() string { return "INT" }

@@ -40,6 +40,7 @@ func (r *record) notAfter() time.Time {
 type ledger struct {
 	first   uint64 // the number of records[0], less one
 	records []record
+	closed  time.Time // until then a record that holds keeps those behind it
 }
 
 func (l *ledger) add(r record) uint64 {
@@ -58,16 +59,17 @@ func (l *ledger) at(n uint64) *record {
 // forgetExpired drops the oldest once many of them have expired.
 func (l *ledger) forgetExpired(now time.Time) {
 	const many = 1 << 14
-	half := len(l.records) / 4
-	if half < many || !l.records[half].notAfter().Before(now) {
+	quarter := len(l.records) / 4
+	if quarter < many || now.Before(l.closed) || !l.records[quarter].notAfter().Before(now) {
 		return
 	}
 	n := 0
 	for n < len(l.records) && l.records[n].notAfter().Before(now) {
 		n++
 	}
-	if n < half {
-		return // an older one that lives longer is in the way
+	if n < quarter { // an older one that lives longer is in the way
+		l.closed = l.records[n].notAfter()
+		return
 	}
 	l.records = append(make([]record, 0, len(l.records)), l.records[n:]...)
 	l.first += uint64(n)

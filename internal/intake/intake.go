@@ -33,7 +33,7 @@ type Room struct {
 	// Contact tells the CA whom it may write to about a registered account.
 	Contact func(ctx context.Context, account int64, contact []string) error
 	// CheckTarget says whether a target of a type could be built from its settings.
-	CheckTarget func(typ string, spec []byte) error
+	CheckTarget func(label, typ string, spec []byte) error
 	// CheckSolver says whether a challenge can be solved here by the solver of a label.
 	CheckSolver func(typ certfleet.ChallengeType, label string) error
 }

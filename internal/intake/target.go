@@ -62,7 +62,7 @@ func (r Room) putTarget(ctx context.Context, tx *store.Tx, t api.Target, m Mode)
 		return nil, nil, err
 	}
 	if r.CheckTarget != nil {
-		if err := r.CheckTarget(row.Type, row.Spec); err != nil {
+		if err := r.CheckTarget(row.Label, row.Type, row.Spec); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -19,7 +19,7 @@ func TestSearchFindsByEachField(t *testing.T) {
 			{"5ef00d", "serial"}, {" 5E:F0:0D ", "serial"}, {"F0:0D", "fingerprint"}, {"aa 00", "spki"}, {"CN=R11", "issuer"},
 			{"CN=shop.example.com", "subject"}, {"id.f00d", "ari"}, {"shop.example.com", "name"}, {"SHOP", "name"}, {"exam", "name"},
 			{"a-b", "name"}, {"b.example.org", "name"}, {"*.a-b", "name"}, {"192.0", "name"}, {"2001:db8", "name"},
-			{"nothing", ""}, {"%", ""}, {"'", ""}, {"hop", ""}, {"", ""}, {"  ", ""},
+			{"nothing", ""}, {"%", ""}, {"'", ""}, {"hop", "name"}, {"mple.o", "name"}, {"ho", ""}, {"h%p", ""}, {"h_p", ""}, {"", ""}, {"  ", ""},
 		} {
 			hits, err := db.Search(t.Context(), 0, c.what, 10)
 			if err != nil {

@@ -135,8 +135,9 @@ type Hit struct {
 }
 
 // Search finds versions by serial, fingerprint, SPKI, ARI id or subject, domains
-// by part of their name, and versions by part of their issuer's. Every question
-// is answered from an index.
+// by part of their name, and versions by part of their issuer's. All of it is
+// answered from an index; only what is not found there is looked for in the
+// middle of every name.
 func (q Q) Search(ctx context.Context, tenant int64, what string, limit int) ([]Hit, error) {
 	if what = strings.TrimSpace(what); what == "" {
 		return nil, nil
@@ -158,7 +159,14 @@ func (q Q) Search(ctx context.Context, tenant int64, what string, limit int) ([]
 	}
 	out = append(out, names...)
 	issued, err := q.searchIssuers(ctx, tenant, what, page(limit)-len(out))
-	return append(out, issued...), err
+	if out = append(out, issued...); err != nil || len(out) > 0 {
+		return out, err
+	}
+	within, err := q.domainsAround(ctx, tenant, what, page(limit))
+	if err != nil {
+		return nil, err
+	}
+	return q.leads(ctx, within)
 }
 
 // searchVersions finds versions, newest first, by what one column holds.
@@ -179,8 +187,16 @@ func (q Q) searchNames(ctx context.Context, tenant int64, part string, limit int
 		return nil, nil
 	}
 	list, err := q.domainsWith(ctx, tenant, part, limit)
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	return q.leads(ctx, list)
+}
+
+// leads are the hits of domains, each with the newest certificate that has it.
+func (q Q) leads(ctx context.Context, list []certfleet.Domain) ([]Hit, error) {
+	if len(list) == 0 {
+		return nil, nil
 	}
 	out, at, ids := make([]Hit, len(list)), map[int64]*Hit{}, make([]any, len(list))
 	for i, d := range list {
@@ -221,6 +237,22 @@ func (q Q) domainsWith(ctx context.Context, tenant int64, part string, limit int
 	}
 	return domains.list(ctx, q, "WHERE domain.tenant_id = $1 AND domain.id IN (SELECT domain_id FROM name_part WHERE part >= $2 AND part < $3) ORDER BY domain.id LIMIT $4", orDefault(tenant), lo, hi, limit)
 }
+
+// leastAround bounds how short a part is looked for in the middle of names.
+const leastAround = 3
+
+// domainsAround are a tenant's first domains that have a part anywhere. It walks
+// the tenant's names, so it comes last.
+func (q Q) domainsAround(ctx context.Context, tenant int64, part string, limit int) ([]certfleet.Domain, error) {
+	if part = certfleet.NamePart(part); len(part) < leastAround || strings.Trim(part, partLetters) != "" {
+		return nil, nil
+	}
+	return domains.list(ctx, q, "WHERE domain.tenant_id = $1 AND domain.name LIKE $2 ORDER BY domain.id LIMIT $3", orDefault(tenant), "%"+part+"%", limit)
+}
+
+// partLetters are what a name or an address can hold, none of which LIKE reads as
+// a pattern.
+const partLetters = "abcdefghijklmnopqrstuvwxyz0123456789-.:"
 
 // Replaced notes that a newer version took the place of an older one.
 func (t *Tx) Replaced(ctx context.Context, old, by int64) error {

@@ -44,7 +44,7 @@ type Acts struct {
 
 	// Of the plugins.
 	TargetTypes func() []api.TargetType
-	CheckTarget func(typ string, spec []byte) error
+	CheckTarget func(label, typ string, spec []byte) error
 	// CheckSolver says whether a challenge can be solved here by the solver of a label.
 	CheckSolver func(typ certfleet.ChallengeType, label string) error
 	// StartRun starts to prime or verify a whole target; TargetRun tells how the last

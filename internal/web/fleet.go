@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +47,11 @@ func (s *server) apply(ctx context.Context, in *applyInput) (*out[api.Applied], 
 }
 
 func (s *server) search(ctx context.Context, q *api.SearchQuery) (*out[api.Hits], error) {
-	hits, err := s.DB.Search(ctx, tenant(ctx), q.Q, q.Limit)
+	carry, err := labels(q.Label)
+	if err != nil {
+		return nil, err
+	}
+	hits, err := s.found(ctx, q, carry)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +64,29 @@ func (s *server) search(ctx context.Context, q *api.SearchQuery) (*out[api.Hits]
 		res.Hits = append(res.Hits, w)
 	}
 	return answer(res), nil
+}
+
+const (
+	mostHits   = 100  // of a search that says no limit
+	mostSifted = 1000 // hits that are looked at when certain labels are asked for
+)
+
+// found are the hits of a search, of certificates that carry the labels.
+func (s *server) found(ctx context.Context, q *api.SearchQuery, carry certfleet.Labels) ([]store.Hit, error) {
+	if len(carry) == 0 {
+		return s.DB.Search(ctx, tenant(ctx), q.Q, q.Limit)
+	}
+	hits, err := s.DB.Search(ctx, tenant(ctx), q.Q, mostSifted)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, len(hits))
+	for i, h := range hits {
+		ids[i] = h.CertificateID
+	}
+	which, err := s.DB.WhichCarry(ctx, ids, carry)
+	hits = slices.DeleteFunc(hits, func(h store.Hit) bool { return !which[h.CertificateID] })
+	return hits[:min(len(hits), cmp.Or(q.Limit, mostHits))], err
 }
 
 // hit is a find with where it leads: certificate, order, account, targets.

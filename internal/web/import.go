@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -66,10 +67,42 @@ func (s *server) knownImport(ctx context.Context, v *certfleet.Version, a *arriv
 		}
 		return answer(api.Imported{Certificate: certificateAnswer(r), Version: api.OfVersion(v), Known: true}), nil
 	}
+	if c, err = s.gains(ctx, c, a.ask); err != nil {
+		return nil, err
+	}
 	if c, err = s.renewedBy(ctx, c, v, a.ask); err != nil {
 		return nil, err
 	}
 	return answer(api.Imported{Certificate: api.CertificateAnswer{Certificate: api.OfCertificate(c)}, Version: api.OfVersion(v), Known: true}), nil
+}
+
+// gains gives a certificate that is here the targets, labels and policy that an
+// import names. What it has beside them stays.
+func (s *server) gains(ctx context.Context, c *certfleet.Certificate, i api.Import) (*certfleet.Certificate, error) {
+	var ch api.CertificateChange
+	if len(i.Targets) > 0 {
+		all := slices.Compact(slices.Sorted(slices.Values(slices.Concat(c.Targets, i.Targets))))
+		ch.Targets = &all
+	}
+	if len(i.Labels) > 0 {
+		all := maps.Clone(map[string]string(c.Labels))
+		if all == nil {
+			all = map[string]string{}
+		}
+		maps.Copy(all, i.Labels)
+		ch.Labels = &all
+	}
+	if i.Policy != "" {
+		ch.Policy = &i.Policy
+	}
+	if ch == (api.CertificateChange{}) {
+		return c, nil
+	}
+	r, err := s.intake(ctx).Update(ctx, c.ID, ch)
+	if err != nil {
+		return nil, err
+	}
+	return r.Certificate, nil
 }
 
 // renewedBy settles who renews a paused certificate whose version is here: we do

@@ -54,6 +54,14 @@ func TestAnImportIsHeldAndPausedUntilItIsResumed(t *testing.T) {
 	if !got.Known {
 		t.Error("the same import again is not known")
 	}
+	k.ok("POST", "/v1/targets", `{"label":"mail","type":"files","spec":{"dir":"/srv/mail"}}`)
+	k.ok("POST", "/v1/import", body(t, api.Import{ChainPEM: chain, KeyPEM: key, Targets: []string{"mail"}, Labels: map[string]string{"tenant": "acme"}})).into(t, &got)
+	if c := got.Certificate; strings.Join(c.Targets, " ") != "edge mail" || c.Labels["tenant"] != "acme" || c.State != "paused" {
+		t.Errorf("imported again with a target and a label: %+v", c)
+	}
+	if r := k.ok("GET", "/v1/deliveries?target=mail", ""); !strings.Contains(r.body, `"state":"due"`) {
+		t.Errorf("it is not delivered to the second target: %s", r.body)
+	}
 	var after api.CertificateAnswer
 	k.ok("POST", "/v1/certificates/shop.example.com/resume", "").into(t, &after)
 	if days := time.Until(after.DueAt).Hours() / 24; days < 40 || days > 75 {
