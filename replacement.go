@@ -44,6 +44,15 @@ type ReplacementSpec struct {
 	KeyID        int64     `json:"key_id,omitempty"`
 	Revoke       bool      `json:"revoke,omitempty"`
 	Reason       int       `json:"reason,omitempty"` // RFC 5280 section 5.3.1
+	// RevokeBy is when those are revoked too that nothing has taken the place of;
+	// zero waits for each. It is only said together with Revoke.
+	RevokeBy time.Time `json:"revoke_by,omitzero"`
+}
+
+// Overdue reports whether the moment has come at which versions are revoked
+// although nothing has taken their place.
+func (s *ReplacementSpec) Overdue(now time.Time) bool {
+	return s.Revoke && !s.RevokeBy.IsZero() && !now.Before(s.RevokeBy)
 }
 
 // Narrow reports whether the spec names anything at all.
@@ -75,6 +84,7 @@ const (
 	ItemAsked    ItemState = "asked"    // its certificate is due in the emergency lane
 	ItemReplaced ItemState = "replaced" // another version took its place
 	ItemRevoked  ItemState = "revoked"
+	ItemOverdue  ItemState = "overdue"  // revoked before another version took its place, as its time had come
 	ItemStuck    ItemState = "stuck"    // it could not be revoked
 	ItemSkipped  ItemState = "skipped"  // nobody looks after its certificate now
 	ItemReleased ItemState = "released" // asked for, and taken back by an abort

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/certfleet/certfleet/internal/api"
 )
@@ -42,7 +43,8 @@ func (c *Client) ResumeReplacement(ctx context.Context, id int64) (*Replacement,
 }
 
 // CompromiseKey says that a private key is known to others: all that it signed
-// for is replaced and revoked.
-func (c *Client) CompromiseKey(ctx context.Context, id string) (*Replacement, error) {
-	return do[Replacement](ctx, c, "POST", at("/v1/keys", id, "/compromise"), nil, nil)
+// for is replaced and revoked, and all that is left at the moment by, if that is
+// not zero.
+func (c *Client) CompromiseKey(ctx context.Context, id string, by time.Time) (*Replacement, error) {
+	return do[Replacement](ctx, c, "POST", at("/v1/keys", id, "/compromise"), nil, api.Compromise{RevokeBy: by})
 }

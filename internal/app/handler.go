@@ -58,7 +58,7 @@ func (a *App) foretell(ctx context.Context, r *certfleet.Replacement) (api.Repla
 		return api.Replacement{}, err
 	}
 	out := api.OfReplacement(r, f.Items)
-	out.Takes, out.Limits = f.Takes.Round(time.Second).String(), f.Limits
+	out.Takes, out.Limits, out.Late = f.Takes.Round(time.Second).String(), f.Limits, f.Late
 	return out, nil
 }
 

@@ -125,6 +125,7 @@ func (p *program) revokeCommand() *cobra.Command {
 	var reason string
 	var version int64
 	var yes, compromised bool
+	var by string
 	var wait waiting
 	cmd := &cobra.Command{
 		Use:   "revoke LABEL",
@@ -137,13 +138,16 @@ cessation. A key that is compromised is never used again.
 
 With --key-compromised the private key of that version is known to others: every
 certificate with it is replaced with a new key first, and then all that the key
-signed for is revoked.`,
+signed for is revoked; with --revoke-by all that is left at that moment.`,
 		Example: `  certfleet revoke shop.example --reason key-compromise
   certfleet revoke shop.example --version 12 --reason superseded --yes`,
 		Args: args(1, 1, "the label of a certificate"), ValidArgsFunction: p.certificateArg(1),
 		RunE: func(cmd *cobra.Command, labels []string) error {
 			if compromised {
-				return p.compromised(cmd.Context(), labels[0], version, yes, wait)
+				return p.compromised(cmd.Context(), labels[0], version, by, yes, wait)
+			}
+			if by != "" {
+				return invalid("add --key-compromised, or leave --revoke-by out", "a single version is revoked at once")
 			}
 			n, ok := reasons[reason]
 			if !ok {
@@ -155,6 +159,7 @@ signed for is revoked.`,
 	f := cmd.Flags()
 	f.StringVar(&reason, "reason", "unspecified", "why, in a `WORD`")
 	f.BoolVar(&compromised, "key-compromised", false, "replace and revoke all that has the same key")
+	f.StringVar(&by, "revoke-by", "", "with --key-compromised: revoke all that are left at this `TIME`, or so long from now")
 	wait.flags(cmd)
 	f.Int64Var(&version, "version", 0, "the `ID` of another version than the one in use")
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask")
@@ -189,8 +194,12 @@ func (p *program) revoke(ctx context.Context, label string, version int64, reaso
 	return p.answered(v, func() { p.say("version %d of %s (serial %s) is revoked", v.ID, cert.Label, v.Serial) })
 }
 
-func (p *program) compromised(ctx context.Context, label string, version int64, yes bool, wait waiting) error {
+func (p *program) compromised(ctx context.Context, label string, version int64, by string, yes bool, wait waiting) error {
 	if err := wait.check(p); err != nil {
+		return err
+	}
+	at, err := p.moment(by)
+	if err != nil {
 		return err
 	}
 	c, err := p.client(ctx)
@@ -211,10 +220,10 @@ func (p *program) compromised(ctx context.Context, label string, version int64, 
 	if v.KeyID == 0 {
 		return invalid("revoke it with --reason key-compromise", "the key of version %d is not here", v.ID)
 	}
-	if err := p.confirm(ctx, yes, fmt.Sprintf("all certificates with key %d get a new one, and the old ones are revoked", v.KeyID)); err != nil {
+	if err := p.confirm(ctx, yes, fmt.Sprintf("all certificates with key %d get a new one, and the old ones are revoked%s", v.KeyID, p.deadline(&client.Replacement{RevokeBy: at}))); err != nil {
 		return err
 	}
-	r, err := c.CompromiseKey(ctx, fmt.Sprint(v.KeyID))
+	r, err := c.CompromiseKey(ctx, fmt.Sprint(v.KeyID), at)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type replacing struct {
 	abort, resume    int64
 	list, wait, yes  bool
 	max              duration
+	by               string
 }
 
 func (p *program) replaceCommand() *cobra.Command {
@@ -32,9 +33,13 @@ func (p *program) replaceCommand() *cobra.Command {
 		Long: `Get new versions of all certificates that --issuer, --profile, --serials,
 --issued-between and --label choose, before all other orders and as fast as the
 limits of their CAs allow. With --revoke each old version is revoked once the
-new one is there. It goes on by itself, over restarts; --abort stops it, and
-what was not begun renews when it would have.`,
+new one is there, and with --revoke-by all that are left are revoked at that
+moment, ready or not: it is decided before the start, and --dry-run says how many
+cannot be ready. It goes on by itself, over restarts; --abort stops it, and what
+was not begun renews when it would have. --resume goes on, and looks once more at
+what was left aside and at what could not be revoked.`,
 		Example: `  certfleet replace --issuer R12 --issued-between 2026-11-01..2026-11-03 --dry-run
+  certfleet replace --issuer R12 --revoke --revoke-by 5d --dry-run
   certfleet replace --serials revoked.txt --wait
   certfleet replace --list
   certfleet replace --abort 3`,
@@ -48,6 +53,7 @@ what was not begun renews when it would have.`,
 	f.StringVar(&r.between, "issued-between", "", "those issued between two moments or days, as `A..B`; B is not included")
 	f.StringArrayVar(&r.labels, "label", nil, "those that carry this `KEY=VALUE`; may be given several times")
 	f.BoolVar(&r.Revoke, "revoke", false, "revoke each old version once another one took its place")
+	f.StringVar(&r.by, "revoke-by", "", "with --revoke: revoke all that are left at this `TIME`, or so long from now")
 	f.BoolVar(&r.DryRun, "dry-run", false, "only say how many there are, and how long it takes")
 	f.Int64Var(&r.abort, "abort", 0, "stop the replacement with this `ID`")
 	f.Int64Var(&r.resume, "resume", 0, "let the replacement with this `ID` go on")
@@ -69,12 +75,12 @@ func (p *program) replace(ctx context.Context, r *replacing) error {
 	case r.list:
 		all, err := c.Replacements(ctx)
 		return list(p, values(all, err), 0, []string{"ID", "STATE", "TOTAL", "WAITING", "ASKED", "REPLACED", "REVOKED", "BEGAN"}, func(x client.Replacement) []string {
-			return []string{fmt.Sprint(x.ID), x.State, fmt.Sprint(x.Total), fmt.Sprint(x.Waiting), fmt.Sprint(x.Asked), fmt.Sprint(x.Replaced), fmt.Sprint(x.Revoked), p.when(x.CreatedAt)}
+			return []string{fmt.Sprint(x.ID), x.State, fmt.Sprint(x.Total), fmt.Sprint(x.Waiting), fmt.Sprint(x.Asked), fmt.Sprint(x.Replaced), fmt.Sprint(x.Revoked) + early(x.Overdue), p.when(x.CreatedAt)}
 		})
 	case r.abort != 0:
 		got, err = c.AbortReplacement(ctx, r.abort)
 	case r.resume != 0:
-		got, err = c.ResumeReplacement(ctx, r.resume)
+		got, err = p.resumeReplacement(ctx, c, r)
 	default:
 		got, err = p.beginReplacement(ctx, c, r)
 	}
@@ -97,16 +103,62 @@ func (p *program) beginReplacement(ctx context.Context, c *client.Client, r *rep
 	if r.IssuedAfter, r.IssuedBefore, err = between(r.between); err != nil {
 		return nil, err
 	}
+	if r.RevokeBy, err = p.moment(r.by); err != nil {
+		return nil, err
+	}
 	plan := r.NewReplacement
 	plan.DryRun = true
 	what, err := c.AddReplacement(ctx, plan)
 	if err != nil || r.DryRun {
 		return what, err
 	}
-	if err := p.confirm(ctx, r.yes, fmt.Sprintf("%d certificates are ordered anew before all others", what.Waiting)); err != nil {
+	if err := p.confirm(ctx, r.yes, fmt.Sprintf("%d certificates are ordered anew before all others%s", what.Waiting, p.deadline(what))); err != nil {
 		return nil, err
 	}
 	return c.AddReplacement(ctx, r.NewReplacement)
+}
+
+// deadline says what happens to those that are not ready in time.
+func (p *program) deadline(r *client.Replacement) string {
+	if r.RevokeBy.IsZero() {
+		return ""
+	}
+	out := ", and those that are left are revoked " + p.when(r.RevokeBy)
+	if r.Late > 0 {
+		out += fmt.Sprintf(" (%d cannot be ready by then)", r.Late)
+	}
+	return out
+}
+
+// resumeReplacement asks before a replacement goes on whose time has come while it
+// was stopped, because all that are left are then revoked at once.
+func (p *program) resumeReplacement(ctx context.Context, c *client.Client, r *replacing) (*client.Replacement, error) {
+	is, err := c.Replacement(ctx, r.resume)
+	if err != nil {
+		return nil, err
+	}
+	if left := is.Waiting + is.Asked + is.Skipped; left > 0 && !is.RevokeBy.IsZero() && !p.now().Before(is.RevokeBy) {
+		if err := p.confirm(ctx, r.yes, fmt.Sprintf("%d versions are revoked at once, as their time was %s", left, p.when(is.RevokeBy))); err != nil {
+			return nil, err
+		}
+	}
+	return c.ResumeReplacement(ctx, r.resume)
+}
+
+// moment is a time or a span from now; an empty one is none.
+func (p *program) moment(s string) (time.Time, error) {
+	var d duration
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if d.Set(s) == nil {
+		return p.now().Add(time.Duration(d.d)), nil
+	}
+	at, err := moment(s)
+	if err != nil {
+		return at, invalid("write a span such as 24h or 5d, or a moment such as 2026-11-01T10:00:00Z", "%q is no moment", s)
+	}
+	return at, nil
 }
 
 // readLines reads words, one a line; empty lines and what follows # are left out.
@@ -188,8 +240,24 @@ func (p *program) sayReplacement(r *client.Replacement) {
 		f.add("replacement", fmt.Sprint(r.ID))
 	}
 	f.add("state", r.State).add("concerned", fmt.Sprint(r.Total)+word(r.Found, "", " so far")).add("not yet due", count(r.Waiting)).add("due or ordered", count(r.Asked)).
-		add("replaced", count(r.Replaced)).add("revoked", count(r.Revoked)).add("skipped", count(r.Skipped)).add("not revoked by the CA", count(r.Stuck)).
+		add("replaced", count(r.Replaced)).add("revoked", count(r.Revoked)).add("revoked too early", count(r.Overdue)).add("revokes all that are left", p.whenIf(r.RevokeBy)).add("cannot be ready by then", count(r.Late)).add("skipped", count(r.Skipped)).add("not revoked by the CA", count(r.Stuck)).
 		add("takes at least", r.Takes).add("because of", strings.Join(r.Limits, "\n")).flush()
+}
+
+// early says how many were revoked before another took their place.
+func early(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d too early)", n)
+}
+
+// whenIf is when, or nothing.
+func (p *program) whenIf(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return p.when(t)
 }
 
 func count(n int64) string {

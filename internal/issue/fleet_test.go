@@ -96,6 +96,8 @@ func (f *fleet) node(name string, after func(string)) (*issue.Room, *work.Work) 
 		kind("cleanups", f.db.DueCleanups, func(c certfleet.StoredChallenge) int64 { return c.ID }, func(ctx context.Context, id int64) error {
 			return f.db.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.Cleaned(ctx, id) })
 		}),
+		{Name: "backups", Due: r.DueBackups, Do: func(ctx context.Context, id int64) error { return r.OpenBackup(ctx, id, time.Now()) }},
+		kind("replacements", f.db.DueReplacements, func(p certfleet.Replacement) int64 { return p.ID }, func(ctx context.Context, id int64) error { return r.Replace(ctx, id, time.Now()) }),
 		kind("windows", f.db.DuePolls, func(v certfleet.Version) int64 { return v.ID }, func(ctx context.Context, id int64) error { return r.PollARI(ctx, id, time.Now()) }),
 	}
 	return r, w

@@ -2,7 +2,6 @@ package issue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,11 +11,10 @@ import (
 
 // The bounds of one piece of a replacement.
 const (
-	walkPage   = 500  // versions that are looked at in one transaction
-	askPage    = 100  // certificates that are made due in one transaction
-	askedMost  = 1000 // certificates that are due for a replacement at a time
-	revokePage = 20   // versions that are revoked before the others have a turn
-	stepTime   = 10 * time.Second
+	walkPage  = 500  // versions that are looked at in one transaction
+	askPage   = 100  // certificates that are made due in one transaction
+	askedMost = 1000 // certificates that are due for a replacement at a time
+	stepTime  = 10 * time.Second
 )
 
 // Replace takes a mass replacement one piece further. What is committed is never
@@ -50,7 +48,7 @@ func (r *Room) drive(ctx context.Context, p *certfleet.Replacement) (int, error)
 			return did, err
 		}
 	}
-	for _, part := range []func(context.Context, *certfleet.Replacement) (int, error){r.askSome, r.revokeSome} {
+	for _, part := range []func(context.Context, *certfleet.Replacement) (int, error){r.leaveStrays, r.askSome, r.revokeSome} {
 		n, err := part(ctx, p)
 		if did += n; err != nil {
 			return did, err
@@ -90,8 +88,8 @@ func (r *Room) find(ctx context.Context, p *certfleet.Replacement) (int, error) 
 // use is only revoked.
 func (r *Room) item(ctx context.Context, p *certfleet.Replacement, v *certfleet.Version) (certfleet.ReplacementItem, bool, error) {
 	i := certfleet.ReplacementItem{ReplacementID: p.ID, VersionID: v.ID, CertificateID: v.CertificateID, State: certfleet.ItemWanted}
-	if !p.Spec.Matches(v) {
-		return i, false, nil
+	if !p.Spec.Matches(v) || p.Spec.KeyID == 0 && !p.CreatedAt.IsZero() && v.CreatedAt.After(p.CreatedAt) {
+		return i, false, nil // what came since is what others were replaced by
 	}
 	if v.CertificateID == 0 {
 		i.State = certfleet.ItemReplaced
@@ -151,89 +149,6 @@ func (r *Room) askSome(ctx context.Context, p *certfleet.Replacement) (int, erro
 	return did, nil
 }
 
-// ask makes the certificate of one item due before all others, and keeps when it
-// was due before. An order that is on its way brings another version anyway.
-func ask(ctx context.Context, tx *store.Tx, i *certfleet.ReplacementItem) error {
-	from := i.State
-	v, err := tx.Version(ctx, i.VersionID)
-	if err != nil {
-		return err
-	}
-	if v.ReplacedBy != 0 {
-		i.State = certfleet.ItemReplaced
-		return tx.SaveReplacementItem(ctx, i, from)
-	}
-	reason := fmt.Sprintf("replacement %d takes version %d out of use", i.ReplacementID, v.ID)
-	i.State = certfleet.ItemAsked
-	if is, err := backupDue(ctx, tx, v, tx.Now(), reason, certfleet.LaneEmergency); err != nil || is {
-		return errors.Join(err, tx.SaveReplacementItem(ctx, i, from))
-	}
-	c, err := tx.Certificate(ctx, i.CertificateID)
-	if err != nil {
-		return err
-	}
-	if c.DueAt.IsZero() || c.State != certfleet.Active {
-		return tx.SaveReplacementItem(ctx, i, from)
-	}
-	i.DueAt, i.DueReason, i.Lane = c.DueAt, c.DueReason, c.Lane
-	c.DueAt, c.DueReason, c.Lane = tx.Now(), reason, certfleet.LaneEmergency
-	if err := tx.SaveCertificate(ctx, c); err != nil {
-		return err
-	}
-	tx.Wake()
-	return tx.SaveReplacementItem(ctx, i, from)
-}
-
-// revokeSome revokes versions that are out of use. One that the CA will not
-// revoke is left aside, with what it said.
-func (r *Room) revokeSome(ctx context.Context, p *certfleet.Replacement) (int, error) {
-	if !p.Spec.Revoke {
-		return 0, nil
-	}
-	list, err := r.DB.ReplacementItems(ctx, p.ID, certfleet.ItemReplaced, 0, revokePage)
-	for n := range list {
-		i := &list[n]
-		i.State, i.Problem = certfleet.ItemRevoked, ""
-		if err := r.Revoke(ctx, i.VersionID, p.Spec.Reason); err != nil {
-			i.State, i.Problem = certfleet.ItemStuck, err.Error()
-		}
-		err := r.DB.Tx(context.WithoutCancel(ctx), time.Now(), func(tx *store.Tx) error { return tx.SaveReplacementItem(ctx, i, certfleet.ItemReplaced) })
-		if err != nil {
-			return n, err
-		}
-	}
-	return len(list), err
-}
-
-// takeBack gives certificates that are due for an aborted replacement the due
-// time they had. Orders that are on their way end as they will.
-func (r *Room) takeBack(ctx context.Context, p *certfleet.Replacement) (int, error) {
-	list, err := r.DB.ReplacementItems(ctx, p.ID, certfleet.ItemAsked, 0, askPage)
-	if err != nil {
-		return 0, err
-	}
-	return len(list), r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-		for n := range list {
-			i := &list[n]
-			c, err := tx.Certificate(ctx, i.CertificateID)
-			if err != nil {
-				return err
-			}
-			if c.VersionID == i.VersionID && !c.DueAt.IsZero() && !i.DueAt.IsZero() && c.Lane == certfleet.LaneEmergency {
-				c.DueAt, c.DueReason, c.Lane = i.DueAt, i.DueReason, i.Lane
-				if err := tx.SaveCertificate(ctx, c); err != nil {
-					return err
-				}
-			}
-			i.State = certfleet.ItemReleased
-			if err := tx.SaveReplacementItem(ctx, i, certfleet.ItemAsked); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
 // rest says when a replacement goes on, or that it has ended.
 func (r *Room) rest(ctx context.Context, p *certfleet.Replacement, did int) error {
 	counts, err := r.DB.ReplacementCounts(ctx, p.ID)
@@ -245,6 +160,9 @@ func (r *Room) rest(ctx context.Context, p *certfleet.Replacement, did int) erro
 		open += counts[certfleet.ItemWanted] + counts[certfleet.ItemReleased]
 		if p.Spec.Revoke {
 			open += counts[certfleet.ItemReplaced]
+		}
+		if !p.Spec.RevokeBy.IsZero() {
+			open += counts[certfleet.ItemSkipped] // their time comes too
 		}
 	}
 	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
@@ -265,8 +183,8 @@ func (r *Room) rest(ctx context.Context, p *certfleet.Replacement, did int) erro
 		if err := tx.SaveReplacement(ctx, p); err != nil {
 			return err
 		}
-		return tx.Event(ctx, certfleet.Event{Kind: "replacement." + string(p.State), Tenant: p.Tenant, Msg: fmt.Sprintf("replacement %d: %d replaced, %d revoked, %d left aside", p.ID,
-			counts[certfleet.ItemReplaced], counts[certfleet.ItemRevoked], counts[certfleet.ItemStuck]+counts[certfleet.ItemSkipped])})
+		return tx.Event(ctx, certfleet.Event{Kind: "replacement." + string(p.State), Tenant: p.Tenant, Msg: fmt.Sprintf("replacement %d: %d replaced, %d revoked, %d of them before another was there, %d left aside", p.ID,
+			counts[certfleet.ItemReplaced], counts[certfleet.ItemRevoked]+counts[certfleet.ItemOverdue], counts[certfleet.ItemOverdue], counts[certfleet.ItemStuck]+counts[certfleet.ItemSkipped])})
 	})
 }
 

@@ -71,7 +71,7 @@ func TestAKeyThatIsOutIsReplacedEverywhereFirstAndThenRevoked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := in.Compromise(t.Context(), key)
+	p, err := in.Compromise(t.Context(), key, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

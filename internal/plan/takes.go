@@ -1,6 +1,9 @@
 package plan
 
-import "time"
+import (
+	"sort"
+	"time"
+)
 
 // Pacing is how long something takes under the limits of a CA, and which limit
 // says so; an empty one means that none is known.
@@ -22,6 +25,26 @@ func (b *Book) Renewing(n int, account string) Pacing {
 	if !exempting[b.authority] {
 		l, _ := b.limit(NewOrders, account, "")
 		out = slower(out, l, n)
+	}
+	return out
+}
+
+// RenewingWithin is how many of n renewals are done in so much time, under the
+// same limits.
+func (b *Book) RenewingWithin(n int, account string, in time.Duration) int {
+	if in <= 0 {
+		return 0
+	}
+	return sort.Search(n, func(i int) bool { return b.Renewing(i+1, account).Takes > in })
+}
+
+// Revoking is how long n revocations take at the pace at which one node asks.
+func (b *Book) Revoking(n int) Pacing {
+	out := Pacing{}
+	for _, p := range Paces(b.authority) {
+		if p.Endpoint == "revokeCert" {
+			out = slower(out, p.Share(1).Limit(), n)
+		}
 	}
 	return out
 }

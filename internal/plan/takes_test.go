@@ -47,3 +47,15 @@ func TestHowLongManyRenewalsTake(t *testing.T) {
 		}
 	}
 }
+
+func TestHowManyAreRenewedInTime(t *testing.T) {
+	own := plan.NewBook("own-ca", []plan.Override{{Authority: "own-ca", Limit: plan.Limit{Name: plan.NewOrders, Count: 100, Period: time.Hour}}})
+	for in, want := range map[time.Duration]int{-time.Hour: 0, time.Minute: 101, time.Hour: 200, 100 * time.Hour: 1000} {
+		if got := own.RenewingWithin(1000, "us", in); got != want {
+			t.Errorf("in %s %d of 1000 are renewed, want %d", in, got, want)
+		}
+	}
+	if got := plan.NewBook("letsencrypt", nil).Revoking(1080); got.Takes != 125*time.Second || got.Limit != "pace-revokeCert" {
+		t.Errorf("1080 revocations: %+v; want 8 a second after the first 80", got)
+	}
+}

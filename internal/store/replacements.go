@@ -88,6 +88,33 @@ func (q Q) ReplacementItems(ctx context.Context, replacement int64, s certfleet.
 	return replacementItems.list(ctx, q, "WHERE replacement_id = $1 AND state = $2 AND id > $3 ORDER BY id LIMIT $4", replacement, string(s), after, page(limit))
 }
 
+// StrayItems are those that were asked for and whose certificate nobody looks
+// after any more.
+func (q Q) StrayItems(ctx context.Context, replacement int64, limit int) ([]certfleet.ReplacementItem, error) {
+	return replacementItems.list(ctx, q, `WHERE replacement_id = $1 AND state = 'asked'
+		AND EXISTS (SELECT 1 FROM certificate c WHERE c.id = replacement_item.certificate_id AND c.state <> 'active') ORDER BY id LIMIT $2`, replacement, page(limit))
+}
+
+// RestedItems lists items of a replacement in one state with which nothing went
+// wrong since a moment.
+func (q Q) RestedItems(ctx context.Context, replacement int64, s certfleet.ItemState, since time.Time, limit int) ([]certfleet.ReplacementItem, error) {
+	return replacementItems.list(ctx, q, "WHERE replacement_id = $1 AND state = $2 AND (problem = '' OR changed_at <= $3) ORDER BY id LIMIT $4",
+		replacement, string(s), since.UnixMilli(), page(limit))
+}
+
+// TakeUpItems lets a replacement look once more at what it left aside and at what
+// could not be revoked, and says how many there are.
+func (t *Tx) TakeUpItems(ctx context.Context, replacement int64) (n int64, err error) {
+	for _, c := range []struct{ from, to certfleet.ItemState }{{certfleet.ItemSkipped, certfleet.ItemWanted}, {certfleet.ItemStuck, certfleet.ItemReplaced}} {
+		m, err := t.change(ctx, "UPDATE replacement_item SET state = $1, problem = '', changed_at = $2 WHERE replacement_id = $3 AND state = $4", string(c.to), t.now.UnixMilli(), replacement, string(c.from))
+		if err != nil {
+			return n, err
+		}
+		n += m
+	}
+	return n, nil
+}
+
 // ReplacementCounts says how many items of a replacement are in each state.
 func (q Q) ReplacementCounts(ctx context.Context, replacement int64) (map[certfleet.ItemState]int64, error) {
 	rows, err := q.x.QueryContext(ctx, "SELECT state, count(*) FROM replacement_item WHERE replacement_id = $1 GROUP BY state", replacement)

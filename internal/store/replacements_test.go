@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -94,6 +95,52 @@ func TestVersionsAreWalkedPageByPage(t *testing.T) {
 		}
 		if got := walk(certfleet.ReplacementSpec{KeyID: f.key.ID}, f.version.ID); len(got) != 3 {
 			t.Errorf("versions of a key that is out: %v; want those out of use too", got)
+		}
+	})
+}
+
+func TestAReplacementTakesUpWhatItLeftAside(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		ctx := t.Context()
+		r := certfleet.Replacement{Spec: certfleet.ReplacementSpec{Issuer: "R12"}}
+		var versions []int64
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AddReplacement(ctx, &r) })
+		for n, s := range []certfleet.ItemState{certfleet.ItemAsked, certfleet.ItemSkipped, certfleet.ItemStuck, certfleet.ItemRevoked} {
+			v := f.addVersion(t, db, f.cert.ID, []string{"bb01", "bb02", "bb03", "bb04"}[n])
+			versions = append(versions, v.ID)
+			write(t, db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.AddReplacementItem(ctx, &certfleet.ReplacementItem{ReplacementID: r.ID, VersionID: v.ID, CertificateID: f.cert.ID, State: s, Problem: map[bool]string{true: "it is not well"}[n == 2]})
+			})
+		}
+		if list, err := db.StrayItems(ctx, r.ID, 10); err != nil || len(list) != 0 {
+			t.Errorf("strays of an active certificate: %+v, %v", list, err)
+		}
+		c, err := db.Certificate(ctx, f.cert.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.State = certfleet.Paused
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveCertificate(ctx, c) })
+		if list, err := db.StrayItems(ctx, r.ID, 10); err != nil || len(list) != 1 || list[0].VersionID != versions[0] {
+			t.Errorf("strays of a paused one: %+v, %v; want what was asked for", list, err)
+		}
+		for since, want := range map[time.Duration]int{-time.Minute: 0, 0: 1} {
+			if list, err := db.RestedItems(ctx, r.ID, certfleet.ItemStuck, now.Add(since), 10); err != nil || len(list) != want {
+				t.Errorf("%d rested since %s, %v; want %d", len(list), since, err, want)
+			}
+		}
+		var n int64
+		take := func() {
+			write(t, db, func(ctx context.Context, tx *store.Tx) (err error) { n, err = tx.TakeUpItems(ctx, r.ID); return err })
+		}
+		take()
+		counts, err := db.ReplacementCounts(ctx, r.ID)
+		if want := map[certfleet.ItemState]int64{certfleet.ItemAsked: 1, certfleet.ItemWanted: 1, certfleet.ItemReplaced: 1, certfleet.ItemRevoked: 1}; n != 2 || err != nil || !maps.Equal(counts, want) {
+			t.Errorf("took up %d: %v, %v; want %v", n, counts, err, want)
+		}
+		if take(); n != 0 {
+			t.Errorf("a second time it took up %d", n)
 		}
 	})
 }

@@ -14,8 +14,8 @@ func (s *server) replacementRoutes() {
 	on(s, "POST", path, route{certfleet.ScopeIssue, "add-replacement", tag, "Take many versions out of use", "Each certificate gets another version, before all other orders and as fast as the limits of its CA allow."}, s.addReplacement)
 	on(s, "GET", path+"/{id}", route{certfleet.ScopeRead, "get-replacement", tag, "Say how far a replacement is", ""}, s.getReplacement)
 	on(s, "POST", path+"/{id}/abort", route{certfleet.ScopeIssue, "abort-replacement", tag, "Stop a replacement", "Orders on their way end as they will; what waits gets the due time back that it had."}, s.turnReplacement(certfleet.ReplacementAborting))
-	on(s, "POST", path+"/{id}/resume", route{certfleet.ScopeIssue, "resume-replacement", tag, "Let a replacement go on", ""}, s.turnReplacement(certfleet.ReplacementRunning))
-	on(s, "POST", "/v1/keys/{id}/compromise", route{certfleet.ScopeIssue, "compromise-key", "keys", "Say that a private key is known to others", "It is never used again: every certificate with it gets another with a new key, and then what it signed for is revoked."}, s.compromiseKey)
+	on(s, "POST", path+"/{id}/resume", route{certfleet.ScopeIssue, "resume-replacement", tag, "Let a replacement go on", "It looks once more at what was left aside and at what could not be revoked, so even one that is done may go on."}, s.turnReplacement(certfleet.ReplacementRunning))
+	on(s, "POST", "/v1/keys/{id}/compromise", route{certfleet.ScopeIssue, "compromise-key", "keys", "Say that a private key is known to others", "It is never used again: every certificate with it gets another with a new key, and then what it signed for is revoked; at revoke_by all that is left."}, s.compromiseKey)
 }
 
 func (s *server) ofReplacement(ctx context.Context, r *certfleet.Replacement) (api.Replacement, error) {
@@ -91,12 +91,12 @@ func (s *server) turnReplacement(to certfleet.ReplacementState) func(context.Con
 	}
 }
 
-func (s *server) compromiseKey(ctx context.Context, in *ByID) (*out[api.Replacement], error) {
+func (s *server) compromiseKey(ctx context.Context, in *mayAskID[api.Compromise]) (*out[api.Replacement], error) {
 	k, err := s.key(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.intake(ctx).Compromise(ctx, k)
+	r, err := s.intake(ctx).Compromise(ctx, k, in.given().RevokeBy)
 	if err != nil {
 		return nil, err
 	}

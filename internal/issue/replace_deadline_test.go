@@ -1,0 +1,196 @@
+package issue_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/fakeca"
+	"github.com/certfleet/certfleet/internal/intake"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// campaign begins a replacement of all that the fleet's CA issued.
+func (f *fleet) campaign(change func(*certfleet.ReplacementSpec)) *certfleet.Replacement {
+	f.Helper()
+	list, _, err := f.db.Versions(f.Context(), store.VersionFilter{Limit: 1})
+	if err != nil || len(list) == 0 {
+		f.Fatalf("versions %+v, %v", list, err)
+	}
+	spec := certfleet.ReplacementSpec{Issuer: list[0].Issuer}
+	change(&spec)
+	p, err := intake.Room{DB: f.db}.Replace(context.WithoutCancel(f.Context()), spec)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return p
+}
+
+// stands is a replacement's state and its items by theirs.
+func (f *fleet) stands(id int64) string {
+	f.Helper()
+	p, err := f.db.Replacement(f.Context(), id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	n, err := f.db.ReplacementCounts(f.Context(), id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return string(p.State) + " " + strings.TrimPrefix(fmt.Sprint(n), "map")
+}
+
+func (f *fleet) turn(id int64, to certfleet.ReplacementState) {
+	f.Helper()
+	if _, err := (intake.Room{DB: f.db}).TurnReplacement(context.WithoutCancel(f.Context()), id, to); err != nil {
+		f.Fatal(err)
+	}
+}
+
+func (f *fleet) paused(c *certfleet.Certificate, is bool) {
+	f.Helper()
+	in, ctx := intake.Room{DB: f.db}, context.WithoutCancel(f.Context())
+	turn := in.Resume
+	if is {
+		turn = in.Pause
+	}
+	if _, err := turn(ctx, c.ID); err != nil {
+		f.Fatal(err)
+	}
+}
+
+// TestWhenItsTimeHasComeAllThatIsLeftIsRevoked pauses one certificate before the
+// campaign and one after it was asked for.
+func TestWhenItsTimeHasComeAllThatIsLeftIsRevoked(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		c := f.want(certfleet.LaneNew, "ready.example", "paused.example", "later.example")
+		f.live(time.Minute)
+		f.paused(c[1], true)
+		f.ca.Inject(fakeca.Fault{Kind: fakeca.Outage, Endpoint: "newOrder", Until: time.Now().Add(time.Minute)})
+		p := f.campaign(func(s *certfleet.ReplacementSpec) { s.Revoke, s.RevokeBy = true, time.Now().Add(2*time.Hour) })
+		f.live(10 * time.Second)
+		if got := f.stands(p.ID); got != "running [asked:2 skipped:1]" {
+			f.Fatalf("at first it is %s", got)
+		}
+		f.paused(c[2], true)
+		f.live(110 * time.Minute)
+		if got := f.stands(p.ID); got != "running [revoked:1 skipped:2]" && got != "running [revoked:2 skipped:1]" {
+			f.Fatalf("before its time it is %s", got)
+		}
+		if v, err := f.db.Version(f.Context(), c[1].VersionID); err == nil && !v.RevokedAt.IsZero() {
+			f.Error("a version was revoked before its time")
+		}
+		f.live(20 * time.Minute)
+		if got := f.stands(p.ID); got != "done [overdue:1 revoked:2]" && got != "done [overdue:2 revoked:1]" {
+			f.Errorf("after its time it is %s", got)
+		}
+		v, err := f.db.Version(f.Context(), f.certificate(c[1].ID).VersionID)
+		if err != nil || v.RevokedAt.IsZero() {
+			f.Errorf("the paused certificate's version was revoked %s, %v", v.RevokedAt, err)
+		}
+	})
+}
+
+// TestWhatACampaignLeftAsideIsTakenUpAgain resumes one that is done.
+func TestWhatACampaignLeftAsideIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		c := f.want(certfleet.LaneNew, "a.example", "b.example")
+		f.live(time.Minute)
+		f.paused(c[1], true)
+		p := f.campaign(func(s *certfleet.ReplacementSpec) { s.Revoke = true })
+		f.live(10 * time.Minute)
+		if got := f.stands(p.ID); got != "done [revoked:1 skipped:1]" {
+			f.Fatalf("it is %s", got)
+		}
+		f.paused(c[1], false)
+		f.turn(p.ID, certfleet.ReplacementRunning)
+		f.live(10 * time.Minute)
+		if got := f.stands(p.ID); got != "done [revoked:2]" {
+			f.Errorf("taken up again, it is %s", got)
+		}
+		if _, err := (intake.Room{DB: f.db}).TurnReplacement(f.Context(), p.ID, certfleet.ReplacementRunning); certfleet.KindOf(err) != certfleet.Conflict {
+			f.Errorf("with nothing left to take up: %v", err)
+		}
+	})
+}
+
+// TestACAThatIsAwayIsAskedToRevokeLater has its revocations fail for an hour.
+func TestACAThatIsAwayIsAskedToRevokeLater(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		f.want(certfleet.LaneNew, many("c%d.example", 3)...)
+		f.live(time.Minute)
+		f.ca.Inject(fakeca.Fault{Kind: fakeca.ServerError, Endpoint: "revokeCert", Status: 503, Until: time.Now().Add(time.Hour)})
+		p := f.campaign(func(s *certfleet.ReplacementSpec) { s.Revoke = true })
+		f.live(30 * time.Minute)
+		if got := f.stands(p.ID); got != "running [replaced:3]" {
+			f.Errorf("while the CA is away it is %s", got)
+		}
+		f.live(time.Hour)
+		if got := f.stands(p.ID); got != "done [revoked:3]" {
+			f.Errorf("afterwards it is %s", got)
+		}
+		if n := f.ca.Stats().Requests["revokeCert"]; n > 250 {
+			f.Errorf("%d revocations were asked for in an hour, of three versions", n)
+		}
+	})
+}
+
+// TestACampaignDoesNotReplaceWhatItBrought names an issuer, from whom the new
+// versions come too.
+func TestACampaignDoesNotReplaceWhatItBrought(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		f.want(certfleet.LaneNew, "first.example")
+		f.live(time.Minute)
+		p := f.campaign(func(*certfleet.ReplacementSpec) {})
+		f.want(certfleet.LaneNew, "second.example")
+		f.tx(func(ctx context.Context, tx *store.Tx) error { // as if the walk came by only later
+			got, err := tx.Replacement(ctx, p.ID)
+			if err != nil {
+				return err
+			}
+			got.DueAt = tx.Now().Add(10 * time.Minute)
+			return tx.SaveReplacement(ctx, got)
+		})
+		f.live(30 * time.Minute)
+		if got := f.stands(p.ID); got != "done [replaced:1]" {
+			f.Errorf("it is %s", got)
+		}
+	})
+}
+
+func TestAnAbortGivesABackupItsTimeBack(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		f.policy.Spec.Backup = &certfleet.BackupSpec{Authority: f.auth.Label}
+		f.tx(func(ctx context.Context, tx *store.Tx) error { return tx.SavePolicy(ctx, f.policy) })
+		c := f.want(certfleet.LaneNew, "both.example")[0]
+		f.live(time.Minute)
+		was, err := f.db.BackupOf(f.Context(), c.ID)
+		if err != nil || was.VersionID == 0 {
+			f.Fatalf("backup %+v, %v", was, err)
+		}
+		f.ca.Inject(fakeca.Fault{Kind: fakeca.Outage, Endpoint: "newOrder"})
+		p := f.campaign(func(*certfleet.ReplacementSpec) {})
+		if err := f.room.Replace(f.Context(), p.ID, time.Now()); err != nil {
+			f.Fatal(err)
+		}
+		asked, err := f.db.BackupOf(f.Context(), c.ID)
+		if err != nil || asked.Lane != certfleet.LaneEmergency || asked.DueAt.After(time.Now()) {
+			f.Fatalf("asked for, the backup is %+v, %v", asked, err)
+		}
+		f.turn(p.ID, certfleet.ReplacementAborting)
+		if err := f.room.Replace(f.Context(), p.ID, time.Now()); err != nil {
+			f.Fatal(err)
+		}
+		if got, err := f.db.BackupOf(f.Context(), c.ID); err != nil || !got.DueAt.Equal(was.DueAt) || got.Lane != was.Lane || got.DueReason != was.DueReason {
+			f.Errorf("after the abort the backup is due %s in lane %s (%s), %v; want %s in %s", got.DueAt, got.Lane, got.DueReason, err, was.DueAt, was.Lane)
+		}
+	})
+}
