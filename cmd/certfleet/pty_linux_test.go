@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -66,10 +67,10 @@ func talk(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.CommandContext(ctx, program(ts, args[1]), args[2:]...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), tty, tty, tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	for _, name := range []string{"PATH", "HOME", "WORK", "CERTFLEET_CONFIG", "NO_COLOR", "TZ", "STATE"} {
+	for _, name := range []string{"PATH", "HOME", "WORK", "CERTFLEET_CONFIG", "NO_COLOR", "TZ", "STATE", "CERTFLEET_TOKEN"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
-	cmd.Env = append(cmd.Env, "TERM=dumb")
+	cmd.Env = append(cmd.Env, "TERM="+cmp.Or(ts.Getenv("TERM"), "dumb"))
 	ts.Check(cmd.Start())
 	tty.Close()
 	seen, drained := &screen{}, make(chan struct{})

@@ -54,13 +54,10 @@ func (p *program) deliver(ctx context.Context, r client.DeliverRequest, w waitin
 	}
 	got, err := c.Deliver(ctx, r)
 	if err != nil {
-		if r.Name != "" {
-			return p.similar(ctx, err, r.Name, certificateLabels)
-		}
-		return p.similar(ctx, err, r.Target, targetLabels)
+		return p.notDelivered(ctx, c, r, err)
 	}
 	if !w.on {
-		return p.answered(got, func() { p.say("%d deliveries are due now", got.Due) })
+		return p.answered(got, func() { p.say("%s due now", counted(got.Due)) })
 	}
 	q := client.DeliveryQuery{Target: r.Target}
 	if got.CertificateID != 0 {
@@ -69,14 +66,33 @@ func (p *program) deliver(ctx context.Context, r client.DeliverRequest, w waitin
 	return p.watch(ctx, c, q, time.Duration(w.max.d))
 }
 
+// notDelivered says what was meant perhaps: the certificate or the target.
+func (p *program) notDelivered(ctx context.Context, c *client.Client, r client.DeliverRequest, err error) error {
+	if r.Target != "" && certfleet.KindOf(err) == certfleet.NotFound {
+		if _, missing := c.Target(ctx, r.Target); certfleet.KindOf(missing) == certfleet.NotFound {
+			return p.similar(ctx, missing, r.Target, targetLabels)
+		}
+	}
+	return p.similar(ctx, err, r.Name, certificateLabels)
+}
+
+func counted(n int) string {
+	if n == 1 {
+		return "1 delivery is"
+	}
+	return fmt.Sprintf("%d deliveries are", n)
+}
+
 // watch shows how deliveries come along, until each has arrived or needs somebody.
 func (p *program) watch(ctx context.Context, c *client.Client, q client.DeliveryQuery, most time.Duration) error {
 	ctx, cancel := bounded(ctx, most)
 	defer cancel()
-	view := &deliveryView{p: p, said: map[int64]string{}}
+	view := &deliveryView{p: p, said: map[int64]string{}, screen: drawable(p.Out)}
+	var list []client.Delivery
 	for {
-		list, err := underWay(ctx, c, q)
+		now, err := underWay(ctx, c, q)
 		if err == nil {
+			list = now
 			view.show(list)
 			if !slices.ContainsFunc(list, moving) {
 				return view.end(list)
@@ -84,7 +100,7 @@ func (p *program) watch(ctx context.Context, c *client.Client, q client.Delivery
 			err = rest(ctx, look)
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
-			return &certfleet.Error{Kind: certfleet.Limited, Msg: fmt.Sprintf("not everything was served within %s", span(most)), Advice: "see certfleet deliveries --state open; the work goes on without anybody waiting"}
+			return view.late(list, most)
 		}
 		if err != nil {
 			return err
@@ -131,18 +147,20 @@ func moving(d client.Delivery) bool {
 // deliveryView is the progress of deliveries: on a terminal a table that is drawn
 // over, else a line for each change.
 type deliveryView struct {
-	p     *program
-	said  map[int64]string
-	drawn int // lines of the table on the terminal
+	p      *program
+	said   map[int64]string
+	screen bool // lines may be drawn over
+	drawn  int  // lines of the table on the terminal
 }
 
-// mostDrawn is how many rows of a long list are drawn on a terminal.
-const mostDrawn = 30
+// mostDrawn is how many rows of a long list are drawn on a terminal: with header
+// and last line they fit the usual 24, beyond which nothing is drawn over.
+const mostDrawn = 20
 
 func (v *deliveryView) show(list []client.Delivery) {
 	switch {
 	case v.p.flags.json:
-	case v.p.live:
+	case v.screen:
 		v.draw(list)
 	default:
 		v.tell(list)
@@ -166,6 +184,8 @@ func (v *deliveryView) draw(list []client.Delivery) {
 	if v.drawn > 0 {
 		fmt.Fprintf(v.p.Out, "\x1b[%dA\x1b[J", v.drawn)
 	}
+	fmt.Fprint(v.p.Out, "\x1b[?7l") // a line that is too long is cut, not continued
+	defer fmt.Fprint(v.p.Out, "\x1b[?7h")
 	t := v.p.table("CERTIFICATE", "TARGET", "VERSION", "STATE", "PROBLEM")
 	for _, d := range list[:min(len(list), mostDrawn)] {
 		t.row(d.Certificate, d.Target, fmt.Sprint(d.VersionID), stage(d), cut(d.Problem, 60))
@@ -202,6 +222,23 @@ func (v *deliveryView) end(list []client.Delivery) error {
 		return &certfleet.Error{Kind: certfleet.NotFound, Msg: "there is nothing to deliver", Advice: "give the certificate a target, or wait until it is issued"}
 	}
 	return nil
+}
+
+// late says what kept deliveries from being served in time, as far as it is known.
+func (v *deliveryView) late(list []client.Delivery, most time.Duration) error {
+	if v.p.flags.json {
+		if err := v.p.eachJSON(list); err != nil {
+			return err
+		}
+	}
+	e := &certfleet.Error{Kind: certfleet.Limited, Msg: fmt.Sprintf("not everything was served within %s", span(most)), Advice: "see certfleet deliveries --state open; the work goes on without anybody waiting"}
+	i := slices.IndexFunc(list, func(d client.Delivery) bool { return moving(d) && d.Problem != "" })
+	if i >= 0 {
+		d := list[i]
+		e.Msg += fmt.Sprintf("; %s to %s: %s", d.Certificate, d.Target, d.Problem)
+		e.Advice = orElse(d.Advice, e.Advice)
+	}
+	return e
 }
 
 func (p *program) eachJSON(all []client.Delivery) error {

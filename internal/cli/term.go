@@ -30,6 +30,9 @@ func colored(w io.Writer) bool {
 	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
+// drawable reports whether lines of w may be drawn over.
+func drawable(w io.Writer) bool { return isTerminal(w) && os.Getenv("TERM") != "dumb" }
+
 // The colours, as SGR parameters.
 const (
 	bold   = "1"

@@ -62,7 +62,7 @@ func (r *Room) Do(ctx context.Context, id int64) error {
 		return err
 	}
 	if target.Paused {
-		return r.putOff(ctx, d, 10*time.Minute)
+		return r.putOff(ctx, d, target)
 	}
 	switch d.State {
 	case certfleet.DeliveryDue, certfleet.DeliveryFailed:
@@ -81,8 +81,16 @@ func (r *Room) Do(ctx context.Context, id int64) error {
 	return r.save(ctx, d, nil)
 }
 
-func (r *Room) putOff(ctx context.Context, d *certfleet.Delivery, wait time.Duration) error {
-	d.DueAt = time.Now().Add(wait)
+// pausedLook is how often a delivery to a paused target is looked at.
+const pausedLook = 10 * time.Minute
+
+// putOff leaves a delivery to a paused target for later, and says so where it has
+// nothing else to say.
+func (r *Room) putOff(ctx context.Context, d *certfleet.Delivery, stored *certfleet.StoredTarget) error {
+	d.DueAt = time.Now().Add(pausedLook)
+	if d.State == certfleet.DeliveryDue && !stored.Pulled() {
+		d.Problem, d.Advice = "target "+stored.Label+" is paused", "resume it with certfleet targets resume "+stored.Label
+	}
 	return r.save(ctx, d, nil)
 }
 

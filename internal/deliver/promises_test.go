@@ -137,6 +137,9 @@ func TestAPausedTargetKeepsWhatItHas(t *testing.T) {
 	if d.State != certfleet.DeliveryDue || !d.DueAt.After(time.Now()) || y.rack.count(d.VersionID) != 0 {
 		t.Errorf("a paused target got %+v", d)
 	}
+	if !strings.Contains(d.Problem, "is paused") || !strings.Contains(d.Advice, "certfleet targets resume") {
+		t.Errorf("it is not said that the target is paused: %q, %q", d.Problem, d.Advice)
+	}
 	if got := y.shows("shop.example"); got != y.fingerprint(first) {
 		t.Errorf("the edge shows %s", got)
 	}

@@ -7,16 +7,17 @@ import (
 )
 
 // DeliverAgain makes the newest delivery of each certificate to a target due now,
-// of one certificate or (zero) of all. Those that arrived are left out unless all
-// is set, which also ends the wait for a canary. It says how many are due.
+// of one certificate or (zero) of all. One that lies there and was not seen served
+// yet is looked at now. Those that arrived are left out unless all is set, which
+// also ends the wait for a canary. It says how many are due.
 func (t *Tx) DeliverAgain(ctx context.Context, target, certificate int64, all bool) (int64, error) {
 	if all {
 		if err := t.endRollbacks(ctx, target, certificate); err != nil {
 			return 0, err
 		}
 	}
-	n, err := t.change(ctx, `UPDATE delivery SET state = 'due', due_at = $1, attempts = 0, held = 0, rev = rev + 1
-		WHERE target_id = $2 AND state <> 'superseded' AND lease_until <= $1 AND (CAST($3 AS BIGINT) = 0 OR certificate_id = $3) AND ($4 = 1 OR (held = 0 AND state IN ('due', 'sent', 'failed') AND NOT (state = 'failed' AND due_at = 0)))`,
+	n, err := t.change(ctx, `UPDATE delivery SET state = CASE WHEN state = 'applied' AND $4 = 0 THEN state ELSE 'due' END, due_at = $1, attempts = 0, held = 0, rev = rev + 1
+		WHERE target_id = $2 AND state <> 'superseded' AND lease_until <= $1 AND (CAST($3 AS BIGINT) = 0 OR certificate_id = $3) AND ($4 = 1 OR (held = 0 AND (state IN ('due', 'sent') OR (state IN ('failed', 'applied') AND due_at > 0))))`,
 		t.now.UnixMilli(), target, certificate, flag(&all))
 	t.Wake()
 	return n, err
