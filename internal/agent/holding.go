@@ -43,14 +43,25 @@ func (a *Agent) labels() []string {
 // lineage is what is to be told of one certificate.
 func (r *reporter) lineage(ctx context.Context, label string) api.AgentLineage {
 	l, b := r.holding(label)
+	unseen := false
 	if l.Fingerprint != "" && l.Problem == "" && len(r.a.c.Serves) > 0 {
 		l.Served, l.Problem = r.look(ctx, b)
-		if l.Problem != "" {
+		if unseen = l.Problem != ""; unseen {
 			l.Advice = "reload the service, or correct serves in the agent's configuration"
 		}
 	}
+	r.sees(label, unseen)
 	l.Problem, l.Advice = bounded(l.Problem), bounded(l.Advice)
 	return l
+}
+
+// sees keeps what is to be looked at again soon.
+func (r *reporter) sees(label string, unseen bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if delete(r.unseen, label); unseen {
+		r.unseen[label] = true
+	}
 }
 
 func (r *reporter) holding(label string) (api.AgentLineage, certfleet.Bundle) {

@@ -151,12 +151,13 @@ func (a *Agent) listenAndRun(ctx context.Context) error {
 }
 
 func (a *Agent) syncAndTell(ctx context.Context, out io.Writer) error {
-	a.fetchAll(ctx)
+	fetched := a.fetchAll(ctx)
 	r, err := a.Sync(ctx)
 	if err != nil {
 		return err
 	}
-	a.report(ctx)
+	r.Live = append(r.Live, fetched...)
+	a.reportServed(ctx)
 	for _, label := range slices.Sorted(slices.Values(r.Live)) {
 		fmt.Fprintf(out, "live: %s\n", label)
 	}

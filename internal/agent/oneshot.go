@@ -6,24 +6,28 @@ import (
 	"github.com/certfleet/certfleet"
 )
 
-// pullRounds bounds how often one sync asks for more.
-const pullRounds = 100
+const (
+	pullRounds = 100 // how often one sync asks for more
+	syncLooks  = 5   // how often it looks at a service that is slow to reload
+)
 
-// fetchAll brings live what waits at the manager, for one-shot use. A manager
-// that is away costs a warning.
-func (a *Agent) fetchAll(ctx context.Context) {
+// fetchAll brings live what waits at the manager, for one-shot use, and answers
+// what that was. A manager that is away costs a warning.
+func (a *Agent) fetchAll(ctx context.Context) (live []string) {
 	if !a.report(ctx) || !a.told.pullNow() {
-		return
+		return nil
 	}
 	for range pullRounds {
-		n, err := a.told.pullOnce(ctx, 0, make(chan struct{}, 1))
+		n, more, err := a.told.pullOnce(ctx, 0, make(chan struct{}, 1))
+		live = append(live, more...)
 		if err != nil {
 			a.log.Warn("not all could be fetched", "error", err, "advice", certfleet.AdviceOf(err))
 		}
 		if n == 0 || err != nil {
-			return
+			break
 		}
 	}
+	return live
 }
 
 // report tells the manager, where there is one, and reports whether it took it.
@@ -36,4 +40,22 @@ func (a *Agent) report(ctx context.Context) bool {
 		a.log.Warn("the manager was not told; this goes on without it", "error", err, "advice", certfleet.AdviceOf(err))
 	}
 	return err == nil
+}
+
+// reportServed tells the manager, and again when a service that was slow to reload
+// serves what is live.
+func (a *Agent) reportServed(ctx context.Context) {
+	for range syncLooks {
+		if !a.report(ctx) || !a.told.unserved() || !pause(ctx, lookAgain/2) {
+			return
+		}
+		a.told.lookOver()
+	}
+}
+
+// unserved reports whether the service served something else at the last look.
+func (r *reporter) unserved() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.unseen) > 0
 }

@@ -28,7 +28,7 @@ func (r *reporter) pulls(ctx context.Context, changed chan struct{}) error {
 				continue
 			}
 		}
-		_, err := r.pullOnce(ctx, pullWait, changed)
+		_, _, err := r.pullOnce(ctx, pullWait, changed)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -58,11 +58,11 @@ func (r *reporter) pullNow() bool {
 
 // pullOnce asks once, and tells the manager what came of it before it is asked
 // again: what it does not know to be here it would hand out again. It answers how
-// many there were.
-func (r *reporter) pullOnce(ctx context.Context, wait int, changed chan struct{}) (int, error) {
+// many there were, and what went live.
+func (r *reporter) pullOnce(ctx context.Context, wait int, changed chan struct{}) (n int, live []string, err error) {
 	var list api.Assigned
 	if err := r.m.call(ctx, "/v1/agent/assigned", api.Ask{WaitSeconds: wait}, &list); err != nil || len(list.Versions) == 0 {
-		return 0, err
+		return 0, nil, err
 	}
 	var labels, names []string
 	var failed error
@@ -81,9 +81,9 @@ func (r *reporter) pullOnce(ctx context.Context, wait int, changed chan struct{}
 	if len(names) > 0 {
 		got, err := r.a.apply(context.WithoutCancel(ctx), names)
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
-		if len(got.Live) > 0 {
+		if live = got.Live; len(live) > 0 {
 			nudge(changed)
 		}
 		for name, p := range got.Problems {
@@ -92,9 +92,9 @@ func (r *reporter) pullOnce(ctx context.Context, wait int, changed chan struct{}
 	}
 	r.touched(labels...)
 	if err := r.send(ctx); err != nil {
-		return 0, err
+		return 0, live, err
 	}
-	return len(labels), failed
+	return len(labels), live, failed
 }
 
 // fetch puts one version into staging, whole.

@@ -19,7 +19,9 @@ const (
 	reportEvery = 15 * time.Minute // at the longest, less a tenth by chance
 	wholeEvery  = 12 * time.Hour   // everything, not only what changed
 	gather      = 300 * time.Millisecond
-	reportPart  = 500 // lineages in one request
+	reportPart  = 500             // lineages in one request
+	lookAgain   = 2 * time.Second // at a service that serves something else; doubles with each look
+	relooked    = 50              // certificates that an interval's report looks at again
 )
 
 // reporter tells the manager what this agent holds. What it has not told yet is
@@ -36,13 +38,16 @@ type reporter struct {
 	round    string                     // of the last whole report, guarded by mu
 	wholeAt  time.Time                  // when that was, guarded by mu
 	pull     bool                       // the manager wants us to fetch, guarded by mu
+	unseen   map[string]bool            // labels that the service did not serve at the last look, guarded by mu
+	relooks  int                        // after how many looks in a row, guarded by mu
+	turn     string                     // the label that was looked at again last, guarded by mu
 
 	wake    chan struct{} // something is to be told
 	pulling chan struct{} // something is to be fetched from now on
 }
 
 func newReporter(a *Agent, id *identity) *reporter {
-	return &reporter{a: a, m: newManager(id), changed: map[string]bool{}, updaters: map[string]api.UpdaterNote{}, wake: make(chan struct{}, 1), pulling: make(chan struct{}, 1)}
+	return &reporter{a: a, m: newManager(id), changed: map[string]bool{}, unseen: map[string]bool{}, updaters: map[string]api.UpdaterNote{}, wake: make(chan struct{}, 1), pulling: make(chan struct{}, 1)}
 }
 
 // touched notes that something about these certificates is to be told.
@@ -91,6 +96,7 @@ func (r *reporter) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(wait):
+			r.lookOver()
 		case <-r.wakeUnless(failures > 0):
 			if !pause(ctx, gather) {
 				return nil
@@ -103,7 +109,39 @@ func (r *reporter) run(ctx context.Context) error {
 			wait = backoff(failures)
 			continue
 		}
-		failures, wait = 0, jitter(reportEvery)
+		failures, wait = 0, r.next()
+	}
+}
+
+// next is how long until the next report when nothing changes: soon while a service
+// serves something else, because it may only be slow to reload.
+func (r *reporter) next() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.unseen) == 0 {
+		r.relooks = 0
+		return jitter(reportEvery)
+	}
+	r.relooks++
+	return jitter(min(lookAgain<<min(r.relooks-1, 10), reportEvery))
+}
+
+// lookOver has the next report look again at what was not served, and at some of
+// the others in turn, so that a service that goes back to an older certificate is
+// noticed.
+func (r *reporter) lookOver() {
+	if len(r.a.c.Serves) == 0 {
+		return
+	}
+	all := r.a.labels()
+	slices.Sort(all)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.Copy(r.changed, r.unseen)
+	from, _ := slices.BinarySearch(all, r.turn+"\x00")
+	for i := range min(relooked, len(all)) {
+		r.turn = all[(from+i)%len(all)]
+		r.changed[r.turn] = true
 	}
 }
 

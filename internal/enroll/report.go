@@ -155,6 +155,9 @@ func (r report) bring(ctx context.Context, l api.AgentLineage) error {
 func moved(d *certfleet.Delivery, l api.AgentLineage, want string, t *certfleet.StoredTarget, now time.Time) string {
 	was := *d
 	holds := l.Fingerprint == want
+	if kind := fellBack(d, l, want, t, now); kind != "" {
+		return kind
+	}
 	switch {
 	case holds && (d.State == certfleet.DeliveryDue || d.State == certfleet.DeliverySent || d.State == certfleet.DeliveryFailed):
 		d.State, d.AppliedAt, d.Attempts, d.DueAt = certfleet.DeliveryApplied, now, 0, time.Time{}
@@ -185,6 +188,25 @@ func moved(d *certfleet.Delivery, l api.AgentLineage, want string, t *certfleet.
 		return map[bool]string{true: "delivery.recovered", false: "delivery.troubled"}[d.Problem == ""]
 	}
 	return ""
+}
+
+// fellBack notes that a service which was seen serving it serves something else by
+// now. What a second look confirms is pushed once more, so that services are told
+// again; an agent that fetches has it already.
+func fellBack(d *certfleet.Delivery, l api.AgentLineage, want string, t *certfleet.StoredTarget, now time.Time) string {
+	if looked(t) || l.Fingerprint != want || l.Served == want || l.Problem == "" || d.ServedAt.IsZero() {
+		return ""
+	}
+	switch {
+	case d.State == certfleet.DeliveryServed:
+		d.State, d.Attempts = certfleet.DeliveryApplied, 1
+	case d.State == certfleet.DeliveryApplied && d.Attempts == 1 && !t.Pulled():
+		d.State, d.DueAt, d.Attempts = certfleet.DeliveryDue, now, 2
+	default:
+		return ""
+	}
+	d.Problem, d.Advice = l.Problem, l.Advice
+	return "delivery.unseen"
 }
 
 // looked reports whether the manager itself looks at what the target serves.
