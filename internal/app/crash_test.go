@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 	if place := os.Getenv(killAt); place != "" {
 		os.Exit(beNode(place))
 	}
+	beBeside()
 	os.Exit(m.Run())
 }
 
