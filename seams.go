@@ -107,6 +107,26 @@ type Difference struct {
 	Err         error
 }
 
+// Fronted is a Target with servers in front of it that keep what it holds in
+// caches of their own.
+type Fronted interface {
+	// AskEdges asks each of them how its cache stands.
+	AskEdges(ctx context.Context) []EdgeAnswer
+	// FlushEdges has each of them forget its cache. Its error is of what they
+	// share; what one of them said is in its answer.
+	FlushEdges(ctx context.Context) ([]EdgeAnswer, error)
+}
+
+// EdgeAnswer is what one server answered that was asked about its cache, or told
+// to forget it.
+type EdgeAnswer struct {
+	URL     string // of the server's root
+	Version string // of the module that answered
+	Status  int    // of HTTP; zero when it did not answer
+	Body    []byte // bounded; JSON where Err is nil
+	Err     error
+}
+
 // Reader is a Target that keeps pairs where they can be read back, key and all.
 // Read answers nil when it holds no working pair for the certificate.
 type Reader interface {

@@ -80,6 +80,11 @@ func (c *Client) RegisterAccount(ctx context.Context, id string) (*Account, erro
 	return do[Account](ctx, c, "POST", at("/v1/accounts", id, "/register"), nil, nil)
 }
 
+// CheckAccount asks the CA how an account stands; it changes nothing.
+func (c *Client) CheckAccount(ctx context.Context, id string) (*AccountCheck, error) {
+	return do[AccountCheck](ctx, c, "POST", at("/v1/accounts", id, "/check"), nil, nil)
+}
+
 // AgreeAccount agrees to the CA's terms for an account.
 func (c *Client) AgreeAccount(ctx context.Context, id string) (*Account, error) {
 	return do[Account](ctx, c, "POST", at("/v1/accounts", id, "/agree"), nil, nil)

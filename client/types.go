@@ -172,6 +172,12 @@ type (
 	TargetField = api.TargetField
 	// TargetRun is one full write of a target, or one comparison with it.
 	TargetRun = api.TargetRun
+	// TargetEdges are the answers of all servers in front of a target.
+	TargetEdges = api.TargetEdges
+	// TargetEdge is what one of them answered.
+	TargetEdge = api.TargetEdge
+	// AccountCheck is how an account stands at its CA.
+	AccountCheck = api.AccountCheck
 	// Finding is one certificate of a TargetRun that is not as it should be.
 	Finding = api.Finding
 	// Redelivery asks to deliver again.

@@ -33,6 +33,10 @@ func (a *App) acts() web.Acts {
 		got, err := a.Issue.FindAccount(ctx, authority, key)
 		return got.URL, got.Contact, err
 	}
+	acts.CheckAccount = func(ctx context.Context, account int64) (string, string, []string, error) {
+		got, err := a.Issue.CheckAccount(ctx, account)
+		return got.URL, got.Status, got.Contact, err
+	}
 	acts.Revoke, acts.ForgetAuthority = a.Issue.Revoke, a.Issue.Forget
 	acts.SyncOrder, acts.DeactivateAuthorization = a.Issue.Sync, a.Issue.DeactivateAuthorization
 	acts.VersionOf, acts.Adopt = issue.VersionOf, issue.Adopt
@@ -40,7 +44,7 @@ func (a *App) acts() web.Acts {
 		return work.StepOnce(ctx, a.DB, a.Work.Owner, id, a.Issue.Step)
 	}
 	acts.Sweep = a.Sweep
-	acts.StartRun, acts.TargetRun = a.StartRun, a.targetRun
+	acts.StartRun, acts.TargetRun, acts.Fronted = a.StartRun, a.targetRun, a.fronted
 	return acts
 }
 

@@ -93,6 +93,9 @@ func TestScriptsMakeAnAccountAndGiveItUp(t *testing.T) {
 	if got := s.post("success", at+"deactivate.json", fmt.Sprintf("key_pem=%v", fresh)); field(got, "AcmeAccount.is_deactivated") != true {
 		t.Errorf("deactivated: %v", got)
 	}
+	if got := s.post("error", at+"check.json", ""); got["is_checked"] != false {
+		t.Errorf("check of what was given up: %v", got)
+	}
 }
 
 func TestScriptsOrderFreeform(t *testing.T) {

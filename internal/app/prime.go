@@ -197,3 +197,17 @@ func addFinding(row *api.TargetRun, f api.Finding, err error) {
 func (a *App) targetRun(target int64, what string) (api.TargetRun, bool) {
 	return a.runs.of(runOf{target, what})
 }
+
+// fronted builds a target that has servers in front of it.
+func (a *App) fronted(stored *certfleet.StoredTarget) (certfleet.Fronted, error) {
+	t, err := a.target(stored)
+	if err != nil {
+		return nil, err
+	}
+	f, ok := t.(certfleet.Fronted)
+	if !ok {
+		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("target %s is of type %s, which has no servers in front of it", stored.Label, stored.Type),
+			Advice: "name a target of type redis"}
+	}
+	return f, nil
+}

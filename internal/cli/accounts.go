@@ -28,7 +28,7 @@ change them at the CA. Without a subcommand it is the same as accounts list.`,
 	filtered(sub, &subLabel)
 	sub.RunE = func(cmd *cobra.Command, _ []string) error { return p.listAccounts(cmd.Context(), subLabel) }
 	return p.group(cmd, func(cmd *cobra.Command) error { return p.listAccounts(cmd.Context(), label) }, sub, p.showAccount(), p.setAccount(), p.newAccount(), p.importAccount(),
-		p.registerAccount(), p.agreeAccount(), p.contactAccount(), p.rolloverAccount(), p.deactivateAccount())
+		p.registerAccount(), p.checkAccount(), p.agreeAccount(), p.contactAccount(), p.rolloverAccount(), p.deactivateAccount())
 }
 
 func (p *program) listAccounts(ctx context.Context, label []string) error {

@@ -29,7 +29,7 @@ seen serving it. Without a subcommand it is the same as targets list.`,
 		return p.listTargets(cmd.Context(), *subQuery, *subLimit)
 	}
 	yes, no := true, false
-	return p.group(cmd, func(cmd *cobra.Command) error { return p.listTargets(cmd.Context(), *query, *limit) }, sub, p.showTarget(), p.addTarget(), p.targetTypes(), p.deliverTarget(), p.primeTarget(), p.verifyTarget(),
+	return p.group(cmd, func(cmd *cobra.Command) error { return p.listTargets(cmd.Context(), *query, *limit) }, sub, p.showTarget(), p.addTarget(), p.targetTypes(), p.deliverTarget(), p.primeTarget(), p.verifyTarget(), p.targetEdges(),
 		p.changeTarget("pause", "Deliver nothing to a target until it is resumed", client.TargetChange{Paused: &yes}),
 		p.changeTarget("resume", "Deliver to a target again", client.TargetChange{Paused: &no}))
 }

@@ -19,10 +19,21 @@ func eventFields(e *certfleet.Event) []field {
 
 // Event writes what happened, in the transaction that made it so.
 func (t *Tx) Event(ctx context.Context, e certfleet.Event) error {
-	_, err := t.change(ctx, `INSERT INTO event (tenant_id, at, kind, certificate_id, order_id, version_id, target_id, actor, msg, data)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, orDefault(e.Tenant), t.now.UnixMilli(), e.Kind, ref(&e.CertificateID), ref(&e.OrderID),
-		ref(&e.VersionID), ref(&e.TargetID), t.actor, e.Msg, doc(&e.Data))
+	_, err := t.change(ctx, addEvent, t.eventArgs(&e)...)
 	return err
+}
+
+// NumberedEvent is Event for whoever must tell the event's id.
+func (t *Tx) NumberedEvent(ctx context.Context, e certfleet.Event) (id int64, err error) {
+	err = t.x.QueryRowContext(ctx, addEvent+" RETURNING id", t.eventArgs(&e)...).Scan(&id)
+	return id, explain(err, "")
+}
+
+const addEvent = `INSERT INTO event (tenant_id, at, kind, certificate_id, order_id, version_id, target_id, actor, msg, data)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+
+func (t *Tx) eventArgs(e *certfleet.Event) []any {
+	return []any{orDefault(e.Tenant), t.now.UnixMilli(), e.Kind, ref(&e.CertificateID), ref(&e.OrderID), ref(&e.VersionID), ref(&e.TargetID), t.actor, e.Msg, doc(&e.Data)}
 }
 
 // EventCursor is how far a reader of events has come. On PostgreSQL the ids of

@@ -66,6 +66,26 @@ func TestReverseCommitsSkipNoEvent(t *testing.T) {
 	}
 }
 
+func TestAnEventTellsItsNumber(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		var ids []int64
+		write(t, db, func(ctx context.Context, tx *store.Tx) error {
+			for range 2 {
+				id, err := tx.NumberedEvent(ctx, certfleet.Event{Kind: "numbered", Msg: "x"})
+				if err != nil {
+					return err
+				}
+				ids = append(ids, id)
+			}
+			return nil
+		})
+		list, _, err := db.Events(t.Context(), store.EventFilter{Kind: "numbered"})
+		if err != nil || len(list) != 2 || list[0].ID != ids[1] || list[1].ID != ids[0] {
+			t.Errorf("events %+v, %v; want the numbers %v", list, err, ids)
+		}
+	})
+}
+
 func TestEventsAreFollowedInPages(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		ctx := t.Context()

@@ -20,6 +20,7 @@ func (s *server) accountRoutes() {
 	on(s, "POST", path, route{certfleet.ScopeAdmin, "add-account", tag, "Make an account, or bring one along", "It is registered at once unless later is set. With a key it is an account that exists already."}, s.addAccount)
 	on(s, "GET", path+"/{id}", route{certfleet.ScopeRead, "get-account", tag, "Read an account", ""}, s.getAccount)
 	on(s, "PATCH", path+"/{id}", route{certfleet.ScopeAdmin, "change-account", tag, "Say what an account's orders are like", "Where their policy leaves it to the account. What is absent stays."}, s.changeAccount)
+	s.accountCheckRoutes()
 	on(s, "POST", path+"/{id}/register", route{certfleet.ScopeAdmin, "register-account", tag, "Register an account now", ""}, s.registerAccount)
 	on(s, "POST", path+"/{id}/agree", route{certfleet.ScopeAdmin, "agree-account", tag, "Agree to the CA's terms", ""}, s.agreeAccount)
 	on(s, "POST", path+"/{id}/contact", route{certfleet.ScopeAdmin, "contact-account", tag, "Change whom the CA may write to", "RFC 8555 section 7.3.2."}, s.contactAccount)

@@ -17,7 +17,9 @@ type Acts struct {
 	// Of the issuing room.
 	RegisterAccount func(ctx context.Context, account int64) error
 	// FindAccount asks a CA for the account of a key, and makes none.
-	FindAccount       func(ctx context.Context, authority int64, key crypto.Signer) (url string, contact []string, err error)
+	FindAccount func(ctx context.Context, authority int64, key crypto.Signer) (url string, contact []string, err error)
+	// CheckAccount asks the CA how a registered account stands.
+	CheckAccount      func(ctx context.Context, account int64) (url, status string, contact []string, err error)
 	UpdateContact     func(ctx context.Context, account int64, contact []string) error
 	RolloverAccount   func(ctx context.Context, account int64, t certfleet.KeyType) error
 	DeactivateAccount func(ctx context.Context, account int64) error
@@ -51,6 +53,8 @@ type Acts struct {
 	// one stands on this node.
 	StartRun  func(ctx context.Context, target int64, what string) (api.TargetRun, error)
 	TargetRun func(target int64, what string) (api.TargetRun, bool)
+	// Fronted builds a target with servers in front of it; an error says that it has none.
+	Fronted func(t *certfleet.StoredTarget) (certfleet.Fronted, error)
 }
 
 // unable says that an act is not possible here.

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -221,48 +220,5 @@ func TestAConfigurationIsMadeOnceForkedAndOnboarded(t *testing.T) {
 	_, got = k.older(certfleet.ScopeRead, "POST", "/enrollment-factory/1/query.json", url.Values{"domain_name": {"shop.example.com"}})
 	if dig(got, "RenewalConfiguration.label") != "com.example.shop" {
 		t.Errorf("query: %v", got)
-	}
-}
-
-func TestWhoAmIIsPublicAndRoutinesAnswer(t *testing.T) {
-	k := edgeKit(t)
-	if status, got := k.asks("GET", "/.well-known/public/whoami", "", ""); status != 200 || got != "127.0.0.1" {
-		t.Errorf("whoami: %d %q", status, got)
-	}
-	for _, path := range []string{"/api/update-recents.json", "/api/deactivate-expired.json", "/api/reconcile-cas.json"} {
-		if _, got := k.older(certfleet.ScopeIssue, "POST", path, nil); got["result"] != "success" || dig(got, "operations_event.id") == nil {
-			t.Errorf("%s: %v", path, got)
-		}
-	}
-	for _, path := range []string{"/api/redis/prime.json", "/api/nginx/cache-flush.json", "/api/nginx/status.json"} {
-		if _, got := k.older(certfleet.ScopeDeliver, "POST", path, nil); got["result"] != "error" || got["error"] == nil {
-			t.Errorf("%s without such a target: %v", path, got)
-		}
-		if _, got := k.older(certfleet.ScopeDeliver, "GET", path, nil); got["instructions"] == nil {
-			t.Errorf("GET %s: %v", path, got)
-		}
-	}
-}
-
-func TestARedisTargetIsPrimedWhole(t *testing.T) {
-	asked := 0
-	k := edgeKit(t, func(d *Deps) {
-		d.Acts.StartRun = func(_ context.Context, _ int64, what string) (api.TargetRun, error) {
-			return api.TargetRun{What: what, State: "running"}, nil
-		}
-		d.Acts.TargetRun = func(_ int64, what string) (api.TargetRun, bool) {
-			if asked++; asked < 2 {
-				return api.TargetRun{What: what, State: "running"}, true
-			}
-			return api.TargetRun{What: what, State: "done", Names: 3, Certificates: 2}, true
-		}
-	})
-	k.ok("POST", "/v1/targets", `{"label":"memory","type":"redis","spec":{"url":"redis://127.0.0.1:6379/9"}}`)
-	_, got := k.older(certfleet.ScopeDeliver, "POST", "/api/redis/prime.json", nil)
-	if got["result"] != "success" || dig(got, "operations_event.total_primed.domain") != 3.0 || dig(got, "operations_event.total_primed.cert") != 2.0 || asked != 2 {
-		t.Errorf("prime after %d questions: %v", asked, got)
-	}
-	if _, got = k.older(certfleet.ScopeDeliver, "POST", "/api/nginx/cache-flush.json", nil); got["result"] != "success" || dig(got, "servers_status.servers.memory.expired") != "all" {
-		t.Errorf("flush: %v", got)
 	}
 }

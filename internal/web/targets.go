@@ -19,6 +19,7 @@ func (s *server) targetRoutes() {
 	on(s, "PATCH", path+"/{id}", route{certfleet.ScopeAdmin, "change-target", tag, "Change a target", "What is absent stays."}, s.changeTarget)
 	on(s, "POST", path+"/{id}/deliver", route{certfleet.ScopeDeliver, "deliver-target", tag, "Deliver to a target again", ""}, s.deliverTarget)
 	s.primeRoutes()
+	s.targetEdgeRoutes()
 	on(s, "GET", "/v1/target-types", route{certfleet.ScopeRead, "list-target-types", tag, "List the kinds of target and their settings", ""}, s.listTargetTypes)
 	on(s, "GET", "/v1/deliveries", route{certfleet.ScopeRead, "list-deliveries", "deliveries", "List deliveries, newest first", ""}, s.listDeliveries)
 	on(s, "GET", "/v1/deliveries/{id}", route{certfleet.ScopeRead, "get-delivery", "deliveries", "Read a delivery with what probes saw", ""}, s.getDelivery)

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -25,6 +24,8 @@ type Edge struct {
 	URL string `json:"url"`
 	// Path of the expire route; empty means /.peter_sslers/nginx/shared_cache/expire.
 	Path string `json:"path,omitempty"`
+	// StatusPath of the status route; empty means that beside the expire route.
+	StatusPath string `json:"status_path,omitempty"`
 	// User and Password for basic authentication; Password as file:/path or env:NAME.
 	User     string `json:"user,omitempty"`
 	Password string `json:"password,omitempty"`
@@ -39,8 +40,8 @@ type Edge struct {
 const (
 	expirePath    = "/.peter_sslers/nginx/shared_cache/expire"
 	edgeTimeout   = 2 * time.Second
-	oneByOne      = 20       // names expired singly; more of them flush the edge
-	maxEdgeAnswer = 64 << 10 // bytes
+	oneByOne      = 20      // names expired singly; more of them flush the edge
+	maxEdgeAnswer = 1 << 20 // bytes; a status lists up to 1024 names of each kind
 )
 
 // EdgeResult is what telling one edge came to.
@@ -67,6 +68,7 @@ func settleEdges(list []Edge) ([]edge, error) {
 		}
 		x := edge{Edge: e}
 		x.URL, x.Path = strings.TrimRight(e.URL, "/"), cmp.Or(strings.TrimRight(e.Path, "/"), expirePath)
+		x.StatusPath = cmp.Or(strings.TrimRight(e.StatusPath, "/"), beside(x.Path))
 		if e.Password != "" {
 			if x.password, err = dial.Reference(e.Password); err != nil {
 				return nil, fmt.Errorf("password of edge %s: %w", x.URL, err)
@@ -140,32 +142,11 @@ func (e edge) expireEach(ctx context.Context, names []string) EdgeResult {
 	return r
 }
 
-// ask sends one request and answers the version of the module there.
+// ask sends one request to the expire route and answers the version of the module
+// there.
 func (e edge) ask(ctx context.Context, route string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.URL+e.Path+route, nil)
-	if err != nil {
-		return "", fmt.Errorf("tell edge %s: %w", e.URL, err)
-	}
-	if e.User != "" || len(e.password) > 0 {
-		req.SetBasicAuth(e.User, string(e.password))
-	}
-	resp, err := e.client.Do(req)
-	if err != nil {
-		return "", fmt.Errorf("tell edge: %w", err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxEdgeAnswer))
-	if err != nil {
-		return "", fmt.Errorf("tell edge %s: read answer: %w", e.URL, err)
-	}
-	var answer struct {
-		Result  string `json:"result"`
-		Version string `json:"server_version"`
-	}
-	if resp.StatusCode != http.StatusOK || json.Unmarshal(body, &answer) != nil || answer.Result != "success" {
-		return "", fmt.Errorf("tell edge %s: it answered %d to %s", e.URL, resp.StatusCode, route)
-	}
-	return cmp.Or(answer.Version, "0."), nil // the oldest modules do not name theirs
+	a := e.get(ctx, e.Path+route)
+	return a.Version, a.Err
 }
 
 // tell publishes what changed and asks the edges; one that was not reached is a

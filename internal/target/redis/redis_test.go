@@ -383,6 +383,34 @@ func TestEveryEdgeIsToldAndOneThatFailsIsNamed(t *testing.T) {
 	}
 }
 
+func TestStatusIsAskedBesideTheExpireRoute(t *testing.T) {
+	asked := make(chan string, 10)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.RequestURI
+		fmt.Fprint(w, `{"result": "success", "server_version": "0.5.0", "keys": {}}`)
+	}))
+	defer s.Close()
+	for _, c := range []struct {
+		edge Edge
+		want string
+	}{
+		{Edge{}, "/.peter_sslers/nginx/shared_cache/status"},
+		{Edge{Path: "/ngxadmin/shared_cache/expire/"}, "/ngxadmin/shared_cache/status"},
+		{Edge{Path: "/gone"}, "/gone/status"},
+		{Edge{StatusPath: "/state"}, "/state"},
+	} {
+		c.edge.URL = s.URL
+		target, err := New(Config{URL: "redis://127.0.0.1:1", Edges: []Edge{c.edge}}, dial.Deps{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := target.AskEdges(t.Context())
+		if uri := <-asked; uri != c.want || len(got) != 1 || got[0].Err != nil || got[0].Version != "0.5.0" || got[0].Status != 200 {
+			t.Errorf("%+v: asked %s, got %+v; want %s", c.edge, uri, got, c.want)
+		}
+	}
+}
+
 func TestProblemsCarryAdviceAndNoPassword(t *testing.T) {
 	protected := redistest.Start(t, "--requirepass", "right")
 	closed := redistest.FreePort(t)

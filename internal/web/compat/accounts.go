@@ -23,8 +23,8 @@ func (h *Handler) accountRoutes() []route {
 			"acme_server_id: id or label of the ACME server; required", "account__contact: mail address"),
 		post("/acme-account/upload", admin, (*call).uploadAccount, "Brings an account along with its key.",
 			"account_key_file_pem: the key; with acme_server_id", "account_key_file_le_meta: certbot's meta.json", "account_key_file_le_pkey: certbot's private_key.json", "account_key_file_le_reg: certbot's regr.json", "acme_server_id: id or label", "account__contact: mail address"),
-		post("/acme-account/{id}/acme-server/authenticate", admin, confirm("is_authenticated"), "Registers the account, if the CA does not know it yet."),
-		post("/acme-account/{id}/acme-server/check", admin, confirm("is_checked"), "Registers the account, if the CA does not know it yet."),
+		post("/acme-account/{id}/acme-server/authenticate", admin, confirm("is_authenticated"), "Asks the CA how the account stands; registers it first, if the CA does not know it yet."),
+		post("/acme-account/{id}/acme-server/check", admin, confirm("is_checked"), "Asks the CA how the account stands; registers it first, if the CA does not know it yet."),
 		post("/acme-account/{id}/acme-server/key-change", admin, (*call).changeKey, "Gives the account a new key.", "key_pem_existing: the present key, as PEM or as key_pem_md5; required"),
 		post("/acme-account/{id}/acme-server/deactivate", admin, (*call).deactivateAccount, "Gives the account up for good.", "key_pem: the present key, as PEM or as key_pem_md5; required"),
 		post("/acme-account/{id}/acme-server/deactivate-pending-authorizations", admin, (*call).giveUp, "Gives pending authorizations up.", "acme_authorization_id: an id; may be given several times"),
@@ -172,26 +172,6 @@ func (c *call) serverFor(id, account string) string {
 		}
 	}
 	return ""
-}
-
-// confirm has an account registered that is not yet.
-func confirm(flag string) func(*call) {
-	return func(c *call) {
-		a, err := c.readAccount(c.id())
-		if err == nil && a.State == string(certfleet.AccountWanted) {
-			a, err = ask[api.Account](c, "POST", "/accounts/"+url.PathEscape(c.id())+"/register", nil)
-		}
-		if err != nil {
-			c.fail(err)
-			return
-		}
-		valid := a.State == string(certfleet.AccountValid)
-		out := object{"result": "success", flag: valid, "AcmeAccount": c.accountOf(a)}
-		if !valid {
-			out["result"], out["error"] = "error", "the account is "+a.State
-		}
-		c.json(http.StatusOK, out)
-	}
 }
 
 // proven reads a form whose field must name the account's present key.
