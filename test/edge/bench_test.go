@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -45,8 +46,8 @@ func BenchmarkHandshake(b *testing.B) {
 		list []*contender
 	}{
 		{"module", []*contender{static(), blocks(1000), hook(), module(1), module(1000), module(10_000)}},
-		{"others", []*contender{static(), preread(), module(1000), byVariable(1000), haproxy(1000), goServer(1000)}},
-		{"many", []*contender{static(), module(10_000), manyNames(100_000)}},
+		{"others", withCaddy([]*contender{static(), preread(), module(1000), byVariable(1000), haproxy(1000), goServer(1000)}, 1000)},
+		{"many", withCaddy([]*contender{static(), module(10_000), manyNames(100_000, 10_000), manyNames(100_000, 100_000), haproxy(100_000), goServer(100_000)}, 100_000)},
 	} {
 		b.Run(group.name, func(b *testing.B) {
 			if group.name == "many" && os.Getenv("CERTFLEET_LONG") != "1" {
@@ -55,6 +56,14 @@ func BenchmarkHandshake(b *testing.B) {
 			compare(b, group.list)
 		})
 	}
+}
+
+// withCaddy adds Caddy where it is installed.
+func withCaddy(list []*contender, names int) []*contender {
+	if program, err := exec.LookPath("caddy"); err == nil {
+		list = append(list, caddy(program, names))
+	}
+	return list
 }
 
 func compare(b *testing.B, list []*contender) {

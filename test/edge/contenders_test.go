@@ -73,10 +73,10 @@ func module(names int) *contender {
 	}}
 }
 
-// manyNames is ours with ten times more names than a worker keeps parsed.
-func manyNames(names int) *contender {
-	return &contender{name: fmt.Sprintf("module-%d", names), names: names, warm: true, open: func(b *testing.B, c *contender) {
-		c.filled(b, "ttl = 36000", fmt.Sprintf("%dm", names/200))
+// manyNames is ours with so many names that a worker keeps only some parsed.
+func manyNames(names, parsed int) *contender {
+	return &contender{name: fmt.Sprintf("module-%d-lru-%d", names, parsed), names: names, warm: true, open: func(b *testing.B, c *contender) {
+		c.filled(b, fmt.Sprintf("ttl = 36000, lru_size = %d", parsed), fmt.Sprintf("%dm", names/200))
 	}}
 }
 
@@ -144,6 +144,28 @@ frontend tls
 	}}
 }
 
+// caddy has a folder of pairs, all read at start.
+func caddy(program string, names int) *contender {
+	return &contender{name: fmt.Sprintf("caddy-%d", names), names: names, open: func(b *testing.B, c *contender) {
+		c.addr = "127.0.0.1:" + redistest.FreePort(b)
+		home := b.TempDir()
+		file := filepath.Join(home, "caddy.json")
+		text := fmt.Sprintf(`{"admin": {"disabled": true}, "logging": {"logs": {"default": {"level": "ERROR"}}},
+	"storage": {"module": "file_system", "root": %q},
+	"apps": {
+		"tls": {"certificates": {"load_folders": [%q]}, "session_tickets": {"disabled": true}, "cache": {"capacity": 1000000}},
+		"http": {"servers": {"one": {"listen": [%q], "protocols": ["h1"], "automatic_https": {"disable": true},
+			"tls_connection_policies": [{}], "routes": [{"handle": [{"handler": "static_response", "status_code": 200}]}]}}}
+	}}`, home, folder(b, names), c.addr)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		cmd := exec.Command(program, "run", "--config", file)
+		cmd.Env = append(os.Environ(), "HOME="+home, "GOMAXPROCS=1")
+		c.process(b, cmd)
+	}}
+}
+
 // serveFrom makes this program the server of a folder, instead of tests.
 const serveFrom = "CERTFLEET_BENCH_FOLDER"
 
@@ -208,7 +230,7 @@ func (c *contender) process(b *testing.B, cmd *exec.Cmd) {
 		cmd.Wait()
 	})
 	c.pid = cmd.Process.Pid
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("tcp", c.addr)
 		if err == nil {
 			conn.Close()
