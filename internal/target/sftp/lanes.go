@@ -1,8 +1,10 @@
 package sftp
 
 import (
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"sync"
 )
 
@@ -16,16 +18,16 @@ func (c *connection) lanes() int {
 	return 8
 }
 
-// each does all loads, a few at a time.
+// each does all loads in their order, a few at a time.
 func each(loads map[int]load, lanes int, do func(int, load)) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	slots := make(chan struct{}, lanes)
-	for i, l := range loads {
+	for _, i := range slices.Sorted(maps.Keys(loads)) {
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			do(i, l)
+			do(i, loads[i])
 		})
 	}
 }
