@@ -13,7 +13,7 @@ import (
 const module = "github.com/certfleet/certfleet"
 
 // leaves are the rooms that every room may import.
-const leaves = "internal/pki internal/dial internal/dnsq"
+const leaves = "internal/pki internal/dial internal/dnsq internal/abreast"
 
 // arrows says which rooms a room may import besides the root package and the
 // leaves. A room that is not listed may import nothing else of the house.

@@ -20,7 +20,8 @@ type liveFolder interface {
 	put(ctx context.Context, going []proposal) ([]certfleet.Receipt, error)
 }
 
-// whole is a live folder that takes whole pairs alone.
+// whole is a live folder that takes whole pairs alone, which a proposal has been
+// found to be.
 type whole struct{ *files.Target }
 
 func (w whole) put(ctx context.Context, going []proposal) ([]certfleet.Receipt, error) {
@@ -28,7 +29,7 @@ func (w whole) put(ctx context.Context, going []proposal) ([]certfleet.Receipt, 
 	for i, p := range going {
 		bundles[i] = p.bundle
 	}
-	return w.Deliver(ctx, bundles, nil)
+	return w.DeliverChecked(ctx, bundles)
 }
 
 func newLive(c Config, log *slog.Logger) (liveFolder, error) {

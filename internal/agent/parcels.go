@@ -10,12 +10,16 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/abreast"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
 )
 
 // parcelBytes is how many bytes of parcels are gathered in memory before they go
 // live; a batch of that many pairs is sixteen times what the manager sends.
 const parcelBytes = 32 << 20
+
+// manyParcels is from how many on they are checked side by side.
+const manyParcels = 8
 
 // parcels serves our own pusher: whole lineages, one behind the other, that go live
 // out of memory. Nothing of what breaks off is used, and nothing of it is left.
@@ -85,10 +89,11 @@ func (a *Agent) take(ctx context.Context, batch []lineage.Parcel) (states []line
 	defer a.mu.Unlock()
 	r, now := Report{Problems: map[string]error{}}, time.Now()
 	names, all, ready := make([]string, len(batch)), make([]proposal, len(batch)), []proposal{}
-	for i, parcel := range batch {
-		var err error
-		if names[i], all[i], err = a.unpack(parcel, now); err != nil {
-			r.Problems[names[i]] = err
+	bad := make([]error, len(batch))
+	abreast.Do(len(batch), abreast.Lanes(len(batch), manyParcels), func(_, i int) { names[i], all[i], bad[i] = a.unpack(batch[i], now) })
+	for i := range batch {
+		if bad[i] != nil {
+			r.Problems[names[i]] = bad[i]
 			continue
 		}
 		ready = append(ready, all[i])

@@ -70,30 +70,48 @@ func (f *combined) record(name string) (record, error) {
 
 func (f *combined) recordFile(name string) string { return path.Join(f.work, name+".json") }
 
-// prepare leaves all to the end: a file that is replaced has to last before it is
-// live, each for itself.
-func (f *combined) prepare(c content, before *held) (func() error, error) {
-	return func() error {
-		was := f.lazy.on
-		f.lazy.on = false
-		defer func() { f.lazy.on = was }()
-		return f.put(c, before)
-	}, nil
-}
+// pairs is the folder in the work folder where files lie that are to go live.
+func (f *combined) pairs() string { return path.Join(f.work, "pairs") }
 
-func (f *combined) put(c content, before *held) error {
-	if err := f.folder(f.live); err != nil {
-		return err
-	}
-	if before != nil && before.version == 0 {
-		if err := f.keepStrange(c.name); err != nil {
+// begin makes the folders that all certificates share, and holds them. What lies
+// among the pairs is left from a crash.
+func (f *combined) begin() error {
+	for _, dir := range []string{f.live, f.pairs()} {
+		if err := f.folder(dir); err != nil {
 			return err
 		}
 	}
-	if err := f.remember(c); err != nil {
+	if err := f.hold(f.work, f.live, f.pairs()); err != nil {
 		return err
 	}
-	return f.replace(f.lineage(c.name), f.wanted(c)[c.name+".pem"])
+	left, err := f.held[f.pairs()].Readdirnames(-1)
+	for _, n := range left {
+		err = errors.Join(err, f.clear(path.Join(f.pairs(), n)))
+	}
+	return err
+}
+
+func (f *combined) in(lane int) layout {
+	l := *f
+	l.inLane(lane)
+	return &l
+}
+
+// prepare writes the record and the file beside what is live.
+func (f *combined) prepare(c content, before *held) (func() error, error) {
+	if before != nil && before.version == 0 {
+		if err := f.keepStrange(c.name); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.remember(c); err != nil {
+		return nil, err
+	}
+	temp := path.Join(f.pairs(), c.name+".pem")
+	if err := f.anew("write", temp, func() error { return f.write(temp, f.wanted(c)[c.name+".pem"], f.key) }); err != nil {
+		return nil, err
+	}
+	return func() error { return f.rename(temp, f.lineage(c.name)) }, nil
 }
 
 // keepStrange keeps a file that somebody else wrote before ours takes its place.
@@ -118,25 +136,17 @@ func (f *combined) remember(c content) error {
 	if err != nil {
 		return err
 	}
-	return f.replace(f.recordFile(c.name), b)
-}
-
-// replace makes a file whole in the work folder and moves it to its place.
-func (f *combined) replace(name string, data []byte) error {
-	temp := path.Join(f.work, "making")
-	if err := f.clear(temp); err != nil {
+	temp := f.making("record")
+	if err := f.anew("write", temp, func() error { return f.write(temp, b, f.key) }); err != nil {
 		return err
 	}
-	if err := f.write(temp, data, f.key); err != nil {
-		return err
-	}
-	return f.rename(temp, name)
+	return f.rename(temp, f.recordFile(c.name))
 }
 
 func (f *combined) tend(c content, _ *held) error { return f.disk.tend(f.lineage(c.name), f.key) }
 
 func (f *combined) drop(_, name string) error {
-	if err := f.remove(f.lineage(name)); err != nil {
+	if err := errors.Join(f.remove(f.lineage(name)), f.barrier()); err != nil {
 		return err
 	}
 	return f.remove(f.recordFile(name))

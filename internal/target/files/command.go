@@ -28,18 +28,28 @@ func (t *Target) mark(r *room, label, name string) error {
 	if len(t.Command) == 0 && !t.tells(label) || r.pending(name) {
 		return nil
 	}
-	if err := r.disk.folder(path.Join(r.disk.work, "pending")); err != nil {
-		return err
-	}
 	if err := r.disk.write(r.pendingFile(name), nil, keyMode); err != nil {
 		return err
 	}
-	return r.disk.sync(path.Dir(r.pendingFile(name)))
+	r.disk.sync(path.Dir(r.pendingFile(name)))
+	return nil
+}
+
+// marking makes the folder of the marks.
+func (t *Target) marking(r *room) error {
+	if len(t.Command) == 0 && len(t.items) == 0 {
+		return nil
+	}
+	pending := path.Dir(r.pendingFile("any"))
+	if err := r.disk.folder(pending); err != nil {
+		return err
+	}
+	return r.disk.hold(pending)
 }
 
 func (r *room) pending(name string) bool {
-	_, err := r.disk.root.Lstat(r.pendingFile(name))
-	return err == nil
+	there, _ := r.disk.there(r.pendingFile(name))
+	return there
 }
 
 // settle takes the mark away.

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"bytes"
 	"crypto/x509"
 	"time"
 
@@ -48,6 +49,24 @@ func check(b certfleet.Bundle) (content, error) {
 	c.key, err = pki.MarshalKey(key)
 	return c, err
 }
+
+// checked opens a bundle whose key and chain were found to fit and were written by
+// pki: the leaf is the first block.
+func checked(b certfleet.Bundle) (content, error) {
+	name, err := certfleet.LineageName(b.Certificate)
+	if err != nil {
+		return content{}, err
+	}
+	end := bytes.Index(b.ChainPEM, endOfCertificate)
+	if end < 0 || len(b.KeyPEM) == 0 || b.Fingerprint == "" {
+		return check(b)
+	}
+	end += len(endOfCertificate)
+	return content{label: b.Certificate, name: name, version: b.Version, domains: certfleet.Strings(b.Names), notAfter: b.NotAfter, fingerprint: b.Fingerprint,
+		leaf: b.ChainPEM[:end:end], chain: b.ChainPEM[end:], key: b.KeyPEM}, nil
+}
+
+var endOfCertificate = []byte("-----END CERTIFICATE-----\n")
 
 func (c content) full() []byte { return append(append([]byte{}, c.leaf...), c.chain...) }
 

@@ -3,11 +3,13 @@ package files
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/abreast"
 )
 
 // together is how many bundles wait for one barrier.
@@ -28,33 +30,71 @@ func (w *work) fail(err error) { w.receipt.Applied, w.receipt.Err = false, expla
 // there as it is. First everything is made beside what is live, then it is made
 // to last, then it goes live: so many bundles cost one barrier, not each its own.
 func (t *Target) Deliver(ctx context.Context, bundles []certfleet.Bundle, _ []certfleet.Receipt) ([]certfleet.Receipt, error) {
+	return t.deliver(ctx, bundles, check)
+}
+
+// DeliverChecked is Deliver of bundles whose caller has found that key and chain
+// fit, put the chain in order and written both anew, as lineage.Join does: they
+// are not parsed again.
+func (t *Target) DeliverChecked(ctx context.Context, bundles []certfleet.Bundle) ([]certfleet.Receipt, error) {
+	return t.deliver(ctx, bundles, checked)
+}
+
+func (t *Target) deliver(ctx context.Context, bundles []certfleet.Bundle, check func(certfleet.Bundle) (content, error)) ([]certfleet.Receipt, error) {
 	r, err := t.open(ctx)
 	if err != nil {
 		return nil, explain(err)
 	}
 	defer r.close()
-	receipts := make([]certfleet.Receipt, len(bundles))
-	all := make([]*work, len(bundles))
 	r.disk.many(len(bundles) >= manyBundles)
-	from, seen := 0, map[string]bool{}
+	if err := errors.Join(r.begin(), t.marking(r)); err != nil {
+		return nil, explain(err)
+	}
+	receipts, all := make([]certfleet.Receipt, len(bundles)), make([]*work, len(bundles))
 	for i, b := range bundles {
-		if seen[b.Certificate] || i-from == together {
-			t.golive(r, all[from:i]) // two versions of one certificate go live one after the other
-			from, seen = i, map[string]bool{}
-		}
-		seen[b.Certificate] = true
 		receipts[i] = certfleet.Receipt{Certificate: b.Certificate, Version: b.Version, Fingerprint: b.Fingerprint}
 		all[i] = &work{bundle: b, receipt: &receipts[i]}
-		if err := t.prepare(ctx, r, all[i]); err != nil {
-			all[i].fail(err)
-		}
 	}
-	t.golive(r, all[from:])
+	for _, part := range parts(all) {
+		lanes := r.lanes(len(part))
+		abreast.Do(len(part), len(lanes), func(lane, i int) {
+			if err := t.prepare(ctx, lanes[lane], part[i], check); err != nil {
+				part[i].fail(err)
+			}
+		})
+		t.golive(r, part, len(lanes))
+	}
 	t.update(ctx, r, r.changed(all))
+	if err := r.disk.barrier(); err != nil { // a mark that comes back has services told once more
+		t.log.Warn("what services were told of may be told again", "error", err)
+	}
 	return receipts, nil
 }
 
-func (t *Target) prepare(ctx context.Context, r *room, w *work) error {
+// parts are what goes live together. Two versions of one certificate go live one
+// after the other.
+func parts(all []*work) (parts [][]*work) {
+	from, seen := 0, map[string]bool{}
+	for i, w := range all {
+		if seen[w.bundle.Certificate] || i-from == together {
+			parts = append(parts, all[from:i])
+			from, seen = i, map[string]bool{}
+		}
+		seen[w.bundle.Certificate] = true
+	}
+	return append(parts, all[from:])
+}
+
+// lanes are views of the room in which n pieces are made side by side.
+func (r *room) lanes(n int) []*room {
+	lanes := make([]*room, abreast.Lanes(n, manyBundles))
+	for i := range lanes {
+		lanes[i] = &room{layout: r.in(i), disk: r.disk, base: r.base}
+	}
+	return lanes
+}
+
+func (t *Target) prepare(ctx context.Context, r *room, w *work, check func(certfleet.Bundle) (content, error)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -86,35 +126,39 @@ func (t *Target) prepare(ctx context.Context, r *room, w *work) error {
 	return err
 }
 
-// golive brings live what was prepared, once it lasts.
-func (t *Target) golive(r *room, all []*work) {
+// golive brings live what was prepared, once it lasts, each in the lane in which
+// it was made.
+func (t *Target) golive(r *room, part []*work, lanes int) {
 	lasts := r.disk.barrier()
-	for _, w := range all {
+	abreast.Do(len(part), lanes, func(_, i int) {
+		if w := part[i]; w.receipt.Err == nil {
+			if err := w.bringLive(lasts); err != nil {
+				w.fail(err)
+			}
+		}
+	})
+	lasts = r.disk.barrier()
+	for _, w := range part {
 		switch {
 		case w.receipt.Err != nil:
 		case lasts != nil:
 			w.fail(lasts)
-		case w.golive == nil:
-			w.applied()
 		default:
-			if err := w.golive(); err != nil {
-				w.fail(err)
-				continue
-			}
-			w.applied()
-			t.log.Info("certificate written", "certificate", w.content.label, "version", w.content.version)
-		}
-	}
-	if err := r.disk.barrier(); err != nil {
-		for _, w := range all {
-			if w.receipt.Err == nil {
-				w.fail(err)
+			w.receipt.Applied, w.receipt.Fingerprint = true, w.content.fingerprint
+			if w.golive != nil {
+				t.log.Info("certificate written", "certificate", w.content.label, "version", w.content.version)
 			}
 		}
 	}
 }
 
-func (w *work) applied() { w.receipt.Applied, w.receipt.Fingerprint = true, w.content.fingerprint }
+// bringLive brings live what lasts.
+func (w *work) bringLive(lasts error) error {
+	if lasts != nil || w.golive == nil {
+		return lasts
+	}
+	return w.golive()
+}
 
 // changed is what services are to be told of.
 func (r *room) changed(all []*work) (list []change) {

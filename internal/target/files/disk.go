@@ -6,18 +6,34 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strconv"
+	"sync"
 	"syscall"
 )
 
 // disk is every change that is made to the file system, confined to one root.
-// Each operation asks the hook first, by which a test dies there.
+// Each operation asks the hook first, by which a test dies there. What is changed
+// lasts after the next barrier.
 type disk struct {
 	root     *os.Root
+	held     map[string]*os.File // folders that are open; only hold and release change it
 	uid, gid int
 	dirs     fs.FileMode
 	work     string // the folder where everything lies that is in the making
+	lane     string // ends the names of what is in the making, so that lanes do not meet
 	hook     func(op string) error
-	lazy     *lazy
+	last     *lasting
+	given    *sync.Map // by mode: whether what is made gets just this mode
+}
+
+// making is the name in the work folder of what is being made in this lane.
+func (d *disk) making(what string) string { return path.Join(d.work, what+d.lane) }
+
+// inLane names the lane; the first one has no name.
+func (d *disk) inLane(n int) {
+	if n > 0 {
+		d.lane = "-" + strconv.Itoa(n)
+	}
 }
 
 func (d *disk) do(op, name string, f func() error) error {
@@ -44,7 +60,7 @@ func (d *disk) folder(name string) error {
 			return err
 		}
 	}
-	temp := path.Join(d.work, "folder")
+	temp := d.making("folder")
 	if err := d.fresh(temp); err != nil {
 		return err
 	}
@@ -66,86 +82,75 @@ func (d *disk) anew(op, name string, make func() error) error {
 // fresh makes an empty folder, with its owner and mode, where only we look until it
 // is moved.
 func (d *disk) fresh(name string) error {
-	if err := d.anew("mkdir", name, func() error { return d.root.Mkdir(name, dirMode) }); err != nil {
+	if err := d.anew("mkdir", name, func() error { return d.mkdir(name, d.dirs) }); err != nil {
 		return err
 	}
-	return d.do("chmod", name, func() error { return errors.Join(d.own(name), d.root.Chmod(name, d.dirs)) })
+	return d.moded(name, fs.ModeDir|d.dirs,
+		func() (fs.FileMode, error) { info, err := d.root.Lstat(name); return modeOf(info), err },
+		func() error { return errors.Join(d.own(name), d.root.Chmod(name, d.dirs)) })
 }
 
+func modeOf(info fs.FileInfo) fs.FileMode {
+	if info == nil {
+		return 0
+	}
+	return info.Mode() & (fs.ModeDir | fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
+}
+
+// moded sees to it that what was just made has its mode, and its owner. Where the
+// first one of a kind got what was asked for (the umask and the folder's lists of
+// access see to that), the others get it too and are not looked at.
+func (d *disk) moded(name string, want fs.FileMode, stat func() (fs.FileMode, error), set func() error) error {
+	if !d.owned() {
+		just, known := d.given.Load(want)
+		if !known {
+			got, err := stat()
+			just = err == nil && got == want
+			d.given.Store(want, just)
+		}
+		if just.(bool) {
+			return nil
+		}
+	}
+	return d.do("chmod", name, set)
+}
+
+// owned reports whether what is made is given to somebody.
+func (d *disk) owned() bool { return d.uid >= 0 || d.gid >= 0 }
+
 func (d *disk) own(name string) error {
-	if d.uid < 0 && d.gid < 0 {
+	if !d.owned() {
 		return nil
 	}
 	return d.root.Chown(name, d.uid, d.gid)
 }
 
-// in is the disk below one of its folders, which saves a walk there for each file;
-// done lets go of it.
-func (d *disk) in(dir string) (below *disk, done func() error, err error) {
-	root, err := d.root.OpenRoot(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	below = new(*d)
-	below.root = root
-	return below, root.Close, nil
-}
-
-// write makes a new file that is on disk, owned and moded when it returns. Until
-// then it is readable by its maker alone.
-func (d *disk) write(name string, data []byte, mode fs.FileMode) error {
-	var f *os.File
-	err := d.do("create", name, func() (err error) {
-		f, err = d.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, keyMode)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := d.do("write", name, func() error { _, err := f.Write(data); return err }); err != nil {
-		return err
-	}
-	err = d.do("chmod", name, func() error { return errors.Join(d.own(name), f.Chmod(mode)) })
-	if err != nil {
-		return err
-	}
-	if d.lazy.on {
-		return nil
-	}
-	return d.do("fsync", name, f.Sync)
-}
-
-// rename puts old in the place of name at once and makes that last.
+// rename puts old in the place of name at once.
 func (d *disk) rename(old, name string) error {
-	err := d.do("rename", name, func() error { return d.root.Rename(old, name) })
+	err := d.do("rename", name, func() error { return d.move(old, name) })
 	if errors.Is(err, syscall.EXDEV) {
 		return invalid("mount the folder above it, so that "+d.work+" is on the same file system", err, "%s is on another file system than %s", name, d.work)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		d.sync(path.Dir(name))
 	}
-	return d.sync(path.Dir(name))
+	return err
 }
 
-// sync makes the entries of a folder last.
-func (d *disk) sync(name string) error {
-	if d.lazy.on {
-		return nil
-	}
-	return d.do("fsync", name, func() error {
-		f, err := d.root.Open(name)
-		if err != nil {
+// point makes name a symbolic link to to, in one step. Where something has the
+// name already, the link is made beside it and moved.
+func (d *disk) point(to, name string, replaces bool) error {
+	if !replaces {
+		err := d.do("symlink", name, func() error { return d.symlink(to, name) })
+		if err == nil {
+			d.sync(path.Dir(name))
+		}
+		if !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		defer f.Close()
-		return f.Sync()
-	})
-}
-
-// point makes name a symbolic link to to, in one step, by way of temp.
-func (d *disk) point(to, name, temp string) error {
-	if err := d.anew("symlink", temp, func() error { return d.root.Symlink(to, temp) }); err != nil {
+	}
+	temp := d.making("link")
+	if err := d.anew("symlink", temp, func() error { return d.symlink(to, temp) }); err != nil {
 		return err
 	}
 	return d.rename(temp, name)
@@ -158,10 +163,11 @@ func (d *disk) clear(name string) error {
 
 // remove removes name for good.
 func (d *disk) remove(name string) error {
-	if err := d.clear(name); err != nil {
-		return err
+	err := d.clear(name)
+	if err == nil {
+		d.sync(path.Dir(name))
 	}
-	return d.sync(path.Dir(name))
+	return err
 }
 
 // tend gives a file the owner and mode that are wanted now.

@@ -24,6 +24,8 @@ type Target struct {
 
 // layout is one way in which files lie in the folder.
 type layout interface {
+	begin() error                       // before the first is prepared
+	in(lane int) layout                 // for a lane beside others
 	wanted(c content) map[string][]byte // the files of a certificate
 	lineage(name string) string         // its path below the root
 	read(name string) (*held, error)    // what is there; nil when nothing is
@@ -59,6 +61,8 @@ type room struct {
 }
 
 func (r *room) close() {
+	r.disk.last.forget()
+	r.disk.release()
 	r.lock.Close()
 	r.disk.root.Close()
 }
@@ -124,7 +128,7 @@ func (t *Target) Remove(ctx context.Context, certificate string, _ certfleet.Rec
 	if err != nil || h == nil {
 		return explain(err)
 	}
-	return explain(errors.Join(r.drop(certificate, name), r.settle(name)))
+	return explain(errors.Join(r.drop(certificate, name), r.settle(name), r.disk.barrier()))
 }
 
 // explain gives the mistakes of every day their advice.

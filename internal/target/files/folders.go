@@ -38,7 +38,7 @@ func (f *folders) lineage(name string) string { return path.Join(f.live, name) }
 
 // read answers what the link of name leads to; nil when there is none.
 func (f *folders) read(name string) (*held, error) {
-	to, err := f.root.Readlink(path.Join(f.live, name))
+	to, err := f.readlink(path.Join(f.live, name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -65,8 +65,13 @@ func (f *folders) foreign(name string, err error) error {
 
 func (f *folders) contents(name, generation string) (map[string][]byte, error) {
 	files := map[string][]byte{}
+	dir, err := f.root.OpenRoot(path.Join(f.archive, name, generation, f.sub))
+	if err != nil {
+		return files, err
+	}
+	defer dir.Close()
 	for _, n := range slices.Sorted(maps.Keys(f.wanted(content{}))) {
-		b, err := readFile(f.root, path.Join(f.archive, name, generation, f.sub, n))
+		b, err := readFile(dir, n)
 		if err != nil {
 			return files, err
 		}
@@ -84,6 +89,22 @@ func readFile(root *os.Root, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, 1<<20))
 }
 
+// begin makes the folders that all certificates share, and holds them.
+func (f *folders) begin() error {
+	for _, dir := range []string{f.live, f.archive} {
+		if err := f.folder(dir); err != nil {
+			return err
+		}
+	}
+	return f.hold(f.work, f.live, f.archive)
+}
+
+func (f *folders) in(lane int) layout {
+	l := *f
+	l.inLane(lane)
+	return &l
+}
+
 // prepare makes the generation whole; golive lets the link lead to it.
 func (f *folders) prepare(c content, before *held) (func() error, error) {
 	generation, err := f.generation(c)
@@ -96,11 +117,8 @@ func (f *folders) prepare(c content, before *held) (func() error, error) {
 // golive lets the link lead to a generation. Of the first one there is nothing to
 // prune; what a crash left goes with the next.
 func (f *folders) golive(c content, generation string, first bool) error {
-	if err := f.folder(f.live); err != nil {
-		return err
-	}
 	to := path.Join(strings.Repeat("../", 1+strings.Count(f.live, "/"))+f.archive, c.name, generation)
-	if err := f.point(to, path.Join(f.live, c.name), path.Join(f.work, "link")); err != nil {
+	if err := f.point(to, path.Join(f.live, c.name), !first); err != nil {
 		return err
 	}
 	if err := f.link(c.label, c.name); err != nil || first {
@@ -111,65 +129,66 @@ func (f *folders) golive(c content, generation string, first bool) error {
 
 // generation answers the folder that holds c, which a crash may have left.
 func (f *folders) generation(c content) (string, error) {
-	taken := func(g string) (bool, error) {
-		_, err := f.root.Lstat(path.Join(f.archive, c.name, g))
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		return true, err
+	known, err := f.there(path.Join(f.archive, c.name))
+	if err != nil {
+		return "", err
+	}
+	if !known {
+		g := strconv.FormatInt(c.version, 10)
+		return g, f.make(c, g, path.Join(f.archive, c.name), g)
 	}
 	for n := 0; ; n++ {
 		g := strconv.FormatInt(c.version, 10)
 		if n > 0 {
 			g += "." + strconv.Itoa(n)
 		}
-		there, err := taken(g)
+		there, err := f.there(path.Join(f.archive, c.name, g))
 		if err != nil {
 			return "", err
 		}
 		if !there {
-			return g, f.make(c, g)
+			return g, f.make(c, g, path.Join(f.archive, c.name, g), "")
 		}
 		if files, err := f.contents(c.name, g); err == nil && maps.EqualFunc(files, f.wanted(c), bytes.Equal) {
-			return g, nil
+			return g, f.lasts(c.name, g)
 		}
 	}
 }
 
-func (f *folders) make(c content, generation string) error {
-	temp := path.Join(f.work, "making")
-	in := path.Join(temp, f.sub)
-	for _, dir := range slices.Compact([]string{temp, in}) {
-		if err := f.fresh(dir); err != nil {
-			return err
-		}
-	}
-	if err := f.folder(path.Join(f.archive, c.name)); err != nil {
-		return err
-	}
-	if err := f.fill(in, f.wanted(c)); err != nil {
-		return err
-	}
-	for dir := in; dir != f.work; dir = path.Dir(dir) {
-		if err := f.sync(dir); err != nil {
-			return err
-		}
-	}
-	return f.rename(temp, path.Join(f.archive, c.name, generation))
-}
-
-func (f *folders) fill(dir string, files map[string][]byte) error {
-	in, done, err := f.in(dir)
+// make makes a generation beside what is live and moves it to its place: of the
+// first one the folder of its certificate, within which it is, else itself.
+func (f *folders) make(c content, generation, place, within string) error {
+	making := f.making("making")
+	in, err := f.nest(making, split(path.Join(within, f.sub))...)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer in.Close()
+	files := f.wanted(c)
 	for _, n := range slices.Sorted(maps.Keys(files)) {
-		if err := in.write(n, files[n], f.mode(n)); err != nil {
+		if err := f.writeIn(int(in.Fd()), path.Join(making, within, f.sub, n), files[n], f.mode(n)); err != nil {
 			return err
 		}
 	}
+	if err := f.rename(making, place); err != nil {
+		return err
+	}
+	return f.lasts(c.name, generation)
+}
+
+// lasts has the folders of a generation last.
+func (f *folders) lasts(name, generation string) error {
+	for dir := path.Join(f.archive, name, generation, f.sub); dir != f.archive; dir = path.Dir(dir) {
+		f.sync(dir)
+	}
 	return nil
+}
+
+func split(within string) []string {
+	if within == "" {
+		return nil
+	}
+	return strings.Split(within, "/")
 }
 
 func (f *folders) mode(file string) fs.FileMode {
@@ -193,14 +212,14 @@ func (f *folders) tend(c content, h *held) error {
 func (f *folders) link(label, name string) error {
 	for _, l := range f.Links[label] {
 		at := path.Join(f.live, l)
-		to, err := f.root.Readlink(at)
+		to, err := f.readlink(at)
 		if err == nil && to == name {
 			continue
 		}
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return f.foreign(l, err)
 		}
-		if err := f.point(name, at, path.Join(f.work, "link")); err != nil {
+		if err := f.point(name, at, false); err != nil {
 			return err
 		}
 	}
@@ -233,7 +252,7 @@ func (f *folders) prune(name, current string) error {
 	return nil
 }
 
-// drop takes the links away first, so that nothing leads to what is removed.
+// drop takes the links away first, for good, so that nothing leads to what is removed.
 func (f *folders) drop(label, name string) error {
 	for _, l := range f.Links[label] {
 		if to, err := f.root.Readlink(path.Join(f.live, l)); err == nil && to == name {
@@ -242,7 +261,7 @@ func (f *folders) drop(label, name string) error {
 			}
 		}
 	}
-	if err := f.remove(path.Join(f.live, name)); err != nil {
+	if err := errors.Join(f.remove(path.Join(f.live, name)), f.barrier()); err != nil {
 		return err
 	}
 	return f.remove(path.Join(f.archive, name))

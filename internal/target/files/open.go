@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,7 +39,7 @@ func (t *Target) layout() (layout, *disk, string, error) {
 	if err != nil {
 		return nil, nil, "", err
 	}
-	d := &disk{root: root, uid: t.uid, gid: t.gid, dirs: t.dirs, hook: t.hook, work: ".certfleet", lazy: &lazy{}}
+	d := &disk{root: root, uid: t.uid, gid: t.gid, dirs: t.dirs, hook: t.hook, work: ".certfleet", last: &lasting{dirs: map[string]bool{}}, held: map[string]*os.File{}, given: &sync.Map{}}
 	switch t.Layout {
 	case HAProxy:
 		d.work += "-" + live

@@ -9,6 +9,7 @@ import (
 	"path"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/abreast"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
 )
@@ -25,6 +26,9 @@ type file struct {
 	data []byte
 }
 
+// manyBundles is from how many on they are checked side by side.
+const manyBundles = 8
+
 // Deliver pushes all bundles through one connection. The receipts of an agent
 // say what it made of them.
 func (t *Target) Deliver(ctx context.Context, bundles []certfleet.Bundle, before []certfleet.Receipt) ([]certfleet.Receipt, error) {
@@ -34,14 +38,16 @@ func (t *Target) Deliver(ctx context.Context, bundles []certfleet.Bundle, before
 	}
 	receipts := make([]certfleet.Receipt, len(bundles))
 	loads := map[int]load{}
-	for i, b := range bundles {
+	packed := make([]load, len(bundles))
+	abreast.Do(len(bundles), abreast.Lanes(len(bundles), manyBundles), func(_, i int) {
+		b := bundles[i]
 		receipts[i] = certfleet.Receipt{Certificate: b.Certificate, Version: b.Version, Fingerprint: b.Fingerprint}
-		l, err := t.pack(b, last[b.Certificate])
-		if err != nil {
-			receipts[i].Err = err
-			continue
+		packed[i], receipts[i].Err = t.pack(b, last[b.Certificate])
+	})
+	for i, l := range packed {
+		if receipts[i].Err == nil {
+			loads[i] = l
 		}
-		loads[i] = l
 	}
 	if len(loads) > 0 {
 		t.push(ctx, loads, receipts)
