@@ -20,10 +20,11 @@ func (p *program) applyCommand() *cobra.Command {
 		Short: "Make the fleet as a file declares it",
 		Long: `Make authorities, accounts, limit overrides, policies and their defaults, targets,
 factories, the blocklist and certificates as a YAML or JSON file declares them, all
-of it or nothing. What the file does not name stays as it
-is, and so does a field that is left out; one that is given empty is cleared. A
-certificate goes only when its state is given as removed. Applying the same again
-changes nothing.
+of it or nothing. What the file does not name stays as it is, and so does a field
+that is left out; one that is given empty is cleared. A certificate goes only when
+its state is given as removed. limit_overrides and blocklist are sets: where the
+file has one, entries that it does not name go, all of them if it is empty. Applying
+the same again changes nothing.
 
   policies:
     - label: default
@@ -115,6 +116,11 @@ func asGiven(section config.Section) (map[string]any, error) {
 		}
 		if len(l.list) > 0 {
 			out[l.name] = l.list
+		}
+	}
+	for _, set := range []string{"limit_overrides", "blocklist"} {
+		if out[set] == nil && section.Gives(set) {
+			out[set] = []any{}
 		}
 	}
 	return out, nil

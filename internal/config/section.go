@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"reflect"
+	"slices"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -42,6 +43,14 @@ func (s Section) Decode(into any) error {
 	d := newDecoder(s.src)
 	d.fields(s.node, v.Elem(), s.path, "type")
 	return errors.Join(d.problems...)
+}
+
+// Gives reports whether the section has a setting, be it an empty one.
+func (s Section) Gives(setting string) bool {
+	if s.node == nil {
+		return false
+	}
+	return slices.ContainsFunc(newDecoder(s.src).pairs(s.node, s.path), func(p *ast.MappingValueNode) bool { return p.Key.GetToken().Value == setting })
 }
 
 // Find is the section with that label.

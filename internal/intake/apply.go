@@ -26,7 +26,8 @@ type fleet struct {
 }
 
 // ApplyFleet makes the fleet as it is declared, all of it or nothing. What the
-// declaration does not name stays as it is. A dry run does the same and takes
+// declaration does not name stays as it is, but the blocklist and the overrides of
+// limits become what a list of them says. A dry run does the same and takes
 // it back, so it says exactly what would change.
 func (r Room) ApplyFleet(ctx context.Context, f api.Fleet, dry bool) (*api.Applied, error) {
 	return r.ApplyGiven(ctx, f, nil, dry)
@@ -294,5 +295,5 @@ func (f *fleet) removeCertificate(ctx context.Context, tx *store.Tx, w *want) (*
 	if err != nil {
 		return nil, err
 	}
-	return &api.Change{Kind: "certificate", Label: w.label, Action: "remove"}, f.remove(ctx, tx, c)
+	return removed("certificate", w.label), f.remove(ctx, tx, c)
 }

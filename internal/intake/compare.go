@@ -28,6 +28,10 @@ func created(kind, label string) *api.Change {
 	return &api.Change{Kind: kind, Label: label, Action: "create"}
 }
 
+func removed(kind, label string) *api.Change {
+	return &api.Change{Kind: kind, Label: label, Action: "remove"}
+}
+
 // differing compares two wire forms field by field, as JSON says them.
 func differing(is, want any) ([]api.FieldChange, error) {
 	a, err := flat(is)

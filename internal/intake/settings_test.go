@@ -73,3 +73,36 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestAListOfSettingsBecomesWhatIsDeclared removes what a list does not name, and
+// only where there is a list.
+func TestAListOfSettingsBecomesWhatIsDeclared(t *testing.T) {
+	k := newKit(t)
+	override := func(limit string) api.LimitOverride {
+		return api.LimitOverride{Authority: "ca", Limit: limit, Count: 100, Period: "1h"}
+	}
+	apply := func(what string, f api.Fleet, dry bool, want string) {
+		t.Helper()
+		a, err := k.ApplyFleet(t.Context(), f, dry)
+		k.must(err)
+		if got := changes(a); got != want {
+			t.Errorf("%s: it says %q, want %q", what, got, want)
+		}
+	}
+	both := api.Fleet{LimitOverrides: []api.LimitOverride{override("new-orders"), override("certificates-per-set")}, Blocklist: []api.Blocked{{Kind: "name", Pattern: "A.example"}, {Kind: "suffix", Pattern: "*.b.example"}}}
+	apply("two of each", both, false, "create override ca new-orders; create override ca certificates-per-set; create blocked name a.example; create blocked suffix b.example")
+	apply("the same", both, false, "")
+	apply("nothing said", api.Fleet{}, false, "")
+	one := api.Fleet{LimitOverrides: both.LimitOverrides[:1], Blocklist: both.Blocklist[1:]}
+	const less = "remove override ca certificates-per-set; remove blocked name a.example"
+	apply("a dry run of one of each", one, true, less)
+	apply("one of each", one, false, less)
+	apply("one of each again", one, false, "")
+	apply("empty lists", api.Fleet{LimitOverrides: []api.LimitOverride{}, Blocklist: []api.Blocked{}}, false, "remove override ca new-orders; remove blocked suffix b.example")
+	if list, err := k.db.Blocklist(t.Context(), 0); err != nil || len(list) != 0 {
+		t.Errorf("blocked is %+v, %v", list, err)
+	}
+	if list, err := k.db.Overrides(t.Context(), 0); err != nil || len(list) != 0 {
+		t.Errorf("overrides are %+v, %v", list, err)
+	}
+}

@@ -16,7 +16,7 @@ import (
 )
 
 func (s *server) fleetRoutes() {
-	on(s, "POST", "/v1/apply", route{certfleet.ScopeAdmin, "apply-fleet", "fleet", "Make the fleet as it is declared", "All of it or nothing; what is not named stays as it is, and so does a field that is left out of an object that exists: give it empty to clear it. With dry_run it says what would change."}, s.apply)
+	on(s, "POST", "/v1/apply", route{certfleet.ScopeAdmin, "apply-fleet", "fleet", "Make the fleet as it is declared", "All of it or nothing; what is not named stays as it is, and so does a field that is left out of an object that exists: give it empty to clear it. The lists limit_overrides and blocklist are sets: what a list that is given does not name goes. With dry_run it says what would change."}, s.apply)
 	on(s, "GET", "/v1/search", route{certfleet.ScopeRead, "search", "fleet", "Search for names, serials, fingerprints and the like", ""}, s.search)
 	on(s, "POST", "/v1/probe", route{certfleet.ScopeDeliver, "probe", "fleet", "Look at what names serve now", "The server makes the handshakes, so it is for those who may deliver."}, s.probe)
 }
