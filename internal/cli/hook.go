@@ -21,9 +21,10 @@ func (p *program) hookCommand() *cobra.Command {
 		Use: "hook", Short: "Be certbot's deploy hook: import what it renewed, and deliver",
 		Long: `Import the lineage that certbot has just renewed, named by RENEWED_LINEAGE, and have
 it delivered to its targets. certbot stays the issuer: the certificate is marked
-external here, and is not renewed until certfleet resume makes it ours. Repeating it
-is harmless. When the manager cannot be reached it ends with 3 and says how to
-repeat it; certbot's own files are not touched.`,
+external here, and is not renewed until certfleet resume makes it ours. One that is
+ours already stays ours, and it ends with 1. Repeating it is harmless. When the
+manager cannot be reached it ends with 3 and says how to repeat it; certbot's own
+files are not touched.`,
 		Example: "  certbot renew --deploy-hook 'certfleet hook --target edge1'\n  RENEWED_LINEAGE=/etc/letsencrypt/live/shop.example certfleet hook --target edge1",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -81,7 +82,7 @@ func (p *program) asBefore(ctx context.Context, i *client.Import) error {
 	if len(i.Labels) == 0 {
 		i.Labels = is.Labels
 	}
-	i.Policy, i.Manage = orElse(i.Policy, is.Policy), is.State == string(certfleet.Active)
+	i.Policy = orElse(i.Policy, is.Policy)
 	return nil
 }
 

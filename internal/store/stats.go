@@ -32,14 +32,14 @@ var counts = func(q Q, ctx context.Context, query string, args ...any) ([]Count,
 
 // Gauges is the state of the fleet in numbers, for metrics and the overview.
 type Gauges struct {
-	Certificates []Count // by state
-	Orders       []Count // live, by lane
-	Deliveries   []Count // by state
-	Failures     []Count // failing certificates, by kind of problem
-	Due          int64   // orders that should open within a day
-	Overdue      int64   // due for more than an hour
-	Expiring     int64   // active, with less than three days left
-	Expired      int64
+	Certificates []Count   // by state
+	Orders       []Count   // live, by lane
+	Deliveries   []Count   // by state
+	Failures     []Count   // failing certificates, by kind of problem
+	Due          int64     // orders that should open within a day
+	Overdue      int64     // due for more than an hour
+	Expiring     int64     // renewed here or elsewhere, with less than three days left
+	Expired      int64     // the same, with none left
 	OldestOpen   time.Time // creation of the oldest delivery that has not arrived
 }
 
@@ -62,6 +62,9 @@ func (d *DB) Gauges(ctx context.Context, now time.Time) (*Gauges, error) {
 
 // countAtOnce is how long counting may take without being spared.
 const countAtOnce = 50 * time.Millisecond
+
+// renewed are the certificates that somebody renews: we, or whoever is named.
+const renewed = "(state NOT IN ('paused', 'parked') OR state = 'paused' AND external <> '')"
 
 // Gauges counts anew.
 func (q Q) Gauges(ctx context.Context, now time.Time) (*Gauges, error) {
@@ -90,8 +93,8 @@ func (q Q) Gauges(ctx context.Context, now time.Time) (*Gauges, error) {
 	}{
 		{&g.Due, "SELECT count(*) FROM certificate WHERE due_at > 0 AND due_at <= $1", now.Add(24 * time.Hour)},
 		{&g.Overdue, "SELECT count(*) FROM certificate WHERE due_at > 0 AND due_at <= $1", now.Add(-time.Hour)},
-		{&g.Expiring, "SELECT count(*) FROM certificate WHERE not_after > 0 AND not_after <= $1 AND state <> 'removed' AND state NOT IN ('paused', 'parked')", now.Add(72 * time.Hour)},
-		{&g.Expired, "SELECT count(*) FROM certificate WHERE not_after > 0 AND not_after <= $1 AND state <> 'removed' AND state NOT IN ('paused', 'parked')", now},
+		{&g.Expiring, "SELECT count(*) FROM certificate WHERE not_after > 0 AND not_after <= $1 AND state <> 'removed' AND " + renewed, now.Add(72 * time.Hour)},
+		{&g.Expired, "SELECT count(*) FROM certificate WHERE not_after > 0 AND not_after <= $1 AND state <> 'removed' AND " + renewed, now},
 	} {
 		if *c.into, err = q.number(ctx, c.sql, c.at.UnixMilli()); err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +59,14 @@ func TestWhatCertbotRenewsIsTakenOverAndNeverOrderedUntilItIsResumed(t *testing.
 	if ours.External != "" || ours.State != "active" || ours.DueAt.IsZero() {
 		t.Errorf("resumed: %+v", ours)
 	}
+	chain3, key3 := pair(t, 70*24*time.Hour, "shop.example.com")
+	r := k.do(k.tokens[certfleet.ScopeAdmin], "POST", "/v1/import", body(t, api.Import{Label: "shop", ChainPEM: chain3, KeyPEM: key3, External: "certbot"}))
+	if r.status != 409 || !strings.Contains(r.body, "ours stays") || !strings.Contains(r.problem(t).Advice, "certfleet pause shop") {
+		t.Errorf("what certbot renewed of ours: %d %s", r.status, r.body)
+	}
+	if is := k.ok("GET", "/v1/certificates/shop", "").body; !strings.Contains(is, fmt.Sprintf(`"version_id":%d`, next.VersionID)) {
+		t.Errorf("certbot's took the place of ours: %s", is)
+	}
 	if again := take(api.Import{ChainPEM: chain2, KeyPEM: key2}); again.External != "" || again.State != "active" {
 		t.Errorf("what is ours was given away by an import: %+v", again)
 	}
@@ -86,5 +95,25 @@ func TestWhatCertbotForgotIsToldOf(t *testing.T) {
 	k.ok("GET", "/v1/why/shop.example.com", "").into(t, &why)
 	if !strings.Contains(why.Problem, "certbot has not renewed it") || why.Advice == "" {
 		t.Errorf("problem %q, advice %q", why.Problem, why.Advice)
+	}
+}
+
+// TestCertificatesThatOthersRenewCountWhenTheyExpire has one that certbot forgot, and
+// one that was only brought along and is nobody's to renew.
+func TestCertificatesThatOthersRenewCountWhenTheyExpire(t *testing.T) {
+	k := newKit(t).fleet()
+	for label, i := range map[string]api.Import{"forgotten.example.com": {External: "certbot"}, "soon.example.com": {External: "certbot"}, "paused.example.com": {}} {
+		i.ChainPEM, i.KeyPEM = pair(t, time.Hour, label)
+		if label == "forgotten.example.com" {
+			i.ChainPEM, i.KeyPEM = pair(t, -time.Minute, label)
+			i.Force = true
+		}
+		k.ok("POST", "/v1/import", body(t, i))
+	}
+	said := k.do("", "GET", "/metrics", "").body
+	for _, want := range []string{"certfleet_certificates_expiring 2", "certfleet_certificates_expired 1"} {
+		if !strings.Contains(said, want+"\n") {
+			t.Errorf("metrics do not say %q", want)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -41,6 +42,9 @@ func (s *server) importCertificate(ctx context.Context, in *ask[api.Import]) (*o
 	if known, err := s.DB.VersionByFingerprint(ctx, tenant(ctx), a.row.Fingerprint); err == nil && known.CertificateID != 0 {
 		return s.knownImport(ctx, known, a)
 	}
+	if err := s.oursStays(ctx, a); err != nil {
+		return nil, err
+	}
 	cert, err := s.intake(ctx).Add(ctx, a.certificate(), "import")
 	if err != nil {
 		return nil, err
@@ -49,6 +53,23 @@ func (s *server) importCertificate(ctx context.Context, in *ask[api.Import]) (*o
 		return nil, err
 	}
 	return answer(api.Imported{Certificate: certificateAnswer(cert), Version: api.OfVersion(a.row)}), nil
+}
+
+// oursStays refuses what somebody else renewed of a certificate that is renewed here.
+func (s *server) oursStays(ctx context.Context, a *arrival) error {
+	by, label := a.ask.External, cmp.Or(a.ask.Label, a.pair.Names[0].String())
+	if by == "" || a.ask.Manage {
+		return nil
+	}
+	c, err := s.DB.CertificateByLabel(ctx, tenant(ctx), label)
+	if certfleet.KindOf(err) == certfleet.NotFound || err == nil && (c.State == certfleet.Paused || c.State == certfleet.Removed) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("%s renewed %s too, which is renewed here; ours stays", by, label),
+		Advice: "end " + by + "'s timer for it, or run certfleet pause " + label + " to leave it to " + by}
 }
 
 // knownImport answers what is here already. What was removed is asked for again,
