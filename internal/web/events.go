@@ -25,13 +25,7 @@ func (s *server) eventRoutes() {
 func (s *server) listEvents(ctx context.Context, q *api.EventQuery) (*page[api.Event], error) {
 	f := store.EventFilter{Tenant: tenant(ctx), Kind: q.Kind, Since: q.Since, Limit: q.Limit}
 	var err error
-	if f.CertificateID, err = s.certificateID(ctx, q.Certificate); err != nil {
-		return nil, err
-	}
-	if f.Labels, err = labels(q.Label); err != nil {
-		return nil, err
-	}
-	if f.After, err = readCursor(ctx, q.Cursor); err != nil {
+	if f.CertificateID, f.Labels, f.After, err = s.narrow(ctx, q.Certificate, q.Label, q.Cursor); err != nil {
 		return nil, err
 	}
 	rows, next, err := s.DB.Events(ctx, f)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/store"
 )
 
 // find reads an object by its id or label. One of another tenant is not there.
@@ -65,6 +66,19 @@ func (s *server) order(ctx context.Context, id int64) (*certfleet.Order, error) 
 }
 
 // certificateID is the id of a certificate that a filter names, zero for none.
+// narrow reads what most lists are narrowed by: a certificate, labels, and behind
+// which row the page begins.
+func (s *server) narrow(ctx context.Context, certificate string, label []string, cursor string) (id int64, carry certfleet.Labels, after store.Cursor, err error) {
+	if id, err = s.certificateID(ctx, certificate); err != nil {
+		return id, carry, after, err
+	}
+	if carry, err = labels(label); err != nil {
+		return id, carry, after, err
+	}
+	after, err = readCursor(ctx, cursor)
+	return id, carry, after, err
+}
+
 func (s *server) certificateID(ctx context.Context, id string) (int64, error) {
 	if id == "" {
 		return 0, nil

@@ -27,16 +27,10 @@ func (s *server) listOrders(ctx context.Context, q *api.OrderQuery) (*page[api.O
 		return nil, err
 	}
 	var err error
-	if f.CertificateID, err = s.certificateID(ctx, q.Certificate); err != nil {
+	if f.CertificateID, f.Labels, f.After, err = s.narrow(ctx, q.Certificate, q.Label, q.Cursor); err != nil {
 		return nil, err
 	}
 	if f.AccountID, err = s.accountID(ctx, q.Account); err != nil {
-		return nil, err
-	}
-	if f.Labels, err = labels(q.Label); err != nil {
-		return nil, err
-	}
-	if f.After, err = readCursor(ctx, q.Cursor); err != nil {
 		return nil, err
 	}
 	rows, next, err := s.DB.Orders(ctx, f)

@@ -125,16 +125,10 @@ func (s *server) listDeliveries(ctx context.Context, q *api.DeliveryQuery) (*pag
 		return nil, err
 	}
 	var err error
-	if f.CertificateID, err = s.certificateID(ctx, q.Certificate); err != nil {
+	if f.CertificateID, f.Labels, f.After, err = s.narrow(ctx, q.Certificate, q.Label, q.Cursor); err != nil {
 		return nil, err
 	}
 	if f.TargetID, err = s.targetID(ctx, q.Target); err != nil {
-		return nil, err
-	}
-	if f.Labels, err = labels(q.Label); err != nil {
-		return nil, err
-	}
-	if f.After, err = readCursor(ctx, q.Cursor); err != nil {
 		return nil, err
 	}
 	rows, next, err := s.DB.Deliveries(ctx, f)

@@ -24,13 +24,7 @@ func (s *server) versionRoutes() {
 func (s *server) listVersions(ctx context.Context, q *api.VersionQuery) (*page[api.Version], error) {
 	f := store.VersionFilter{Tenant: tenant(ctx), KeyID: q.Key, Limit: q.Limit}
 	var err error
-	if f.CertificateID, err = s.certificateID(ctx, q.Certificate); err != nil {
-		return nil, err
-	}
-	if f.Labels, err = labels(q.Label); err != nil {
-		return nil, err
-	}
-	if f.After, err = readCursor(ctx, q.Cursor); err != nil {
+	if f.CertificateID, f.Labels, f.After, err = s.narrow(ctx, q.Certificate, q.Label, q.Cursor); err != nil {
 		return nil, err
 	}
 	rows, next, err := s.DB.Versions(ctx, f)
@@ -129,13 +123,7 @@ func (s *server) pack(ctx context.Context, v *certfleet.Version, r api.ExportReq
 func (s *server) listKeys(ctx context.Context, q *api.KeyQuery) (*page[api.Key], error) {
 	f := store.KeyFilter{Tenant: tenant(ctx), Use: q.Use, Limit: q.Limit}
 	var err error
-	if f.CertificateID, err = s.certificateID(ctx, q.Certificate); err != nil {
-		return nil, err
-	}
-	if f.Labels, err = labels(q.Label); err != nil {
-		return nil, err
-	}
-	if f.After, err = readCursor(ctx, q.Cursor); err != nil {
+	if f.CertificateID, f.Labels, f.After, err = s.narrow(ctx, q.Certificate, q.Label, q.Cursor); err != nil {
 		return nil, err
 	}
 	rows, next, err := s.DB.Keys(ctx, f)
