@@ -39,7 +39,7 @@ type LimitOverride struct {
 	Authority string    `json:"authority" doc:"Its label."`
 	Account   string    `json:"account,omitempty" doc:"The label of one account; empty means all."`
 	Domain    string    `json:"domain,omitempty" doc:"One registered domain; empty means all."`
-	Limit     string    `json:"limit" enum:"new-orders,certificates-per-domain,certificates-per-set,failed-validations,consecutive-failures"`
+	Limit     string    `json:"limit" enum:"new-orders,certificates-per-domain,certificates-per-set,failed-validations,consecutive-failures,pace-newNonce,pace-newAccount,pace-newOrder,pace-revokeCert,pace-renewalInfo,pace-directory,pace-other" doc:"A pace is how many requests one address may send to an endpoint of the CA; pace-other is for all that have none of their own."`
 	Count     int       `json:"count" minimum:"1" doc:"So many in every period."`
 	Period    string    `json:"period" doc:"Such as 3h or 7d."`
 	Burst     int       `json:"burst,omitempty" minimum:"0" doc:"How many at once; 0 means count."`

@@ -108,8 +108,11 @@ func (p *program) overrideLimit() *cobra.Command {
 		Long: `Note what a CA granted beyond what it publishes, for one account or registered
 domain or for all, or what is known of a CA that publishes nothing. The limits are
 new-orders, certificates-per-domain, certificates-per-set, failed-validations and
-consecutive-failures. --remove lets the published limit hold again.`,
-		Example: "  certfleet limits override letsencrypt new-orders 3000 3h --account main --note 'granted 2026-11-02'\n  certfleet limits override private-ca new-orders 100 1h\n  certfleet limits override letsencrypt new-orders --account main --remove",
+consecutive-failures. pace-newNonce, pace-newAccount, pace-newOrder, pace-revokeCert,
+pace-renewalInfo, pace-directory and pace-other say how many requests the CA takes
+from one address at an endpoint (pace-other: at those without one of their own); four
+fifths of that are used. --remove lets the published limit hold again.`,
+		Example: "  certfleet limits override letsencrypt new-orders 3000 3h --account main --note 'granted 2026-11-02'\n  certfleet limits override private-ca new-orders 100 1h\n  certfleet limits override zerossl pace-other 5 1s --burst 1\n  certfleet limits override letsencrypt new-orders --account main --remove",
 		Args:    args(2, 4, "an authority and a limit, and unless it is removed a count and a period"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			o.Authority, o.Limit = words[0], words[1]

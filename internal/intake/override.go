@@ -19,6 +19,9 @@ func (r Room) OverrideOf(ctx context.Context, q store.Q, authority, account, dom
 		return o, orMissing(err, "authority", authority)
 	}
 	o.Authority = plan.BookName(a.Label, a.DirectoryURL)
+	if plan.LimitName(limit).IsPace() && account+domain != "" {
+		return o, invalid("leave out account and domain", fmt.Sprintf("%s counts the requests from an address, whoever they are for", limit))
+	}
 	if account != "" {
 		acct, err := q.AccountByLabel(ctx, r.tenant(), account)
 		if err != nil {

@@ -17,17 +17,24 @@ const (
 	nodesAge = 2 * time.Second
 )
 
-// Pace is what spaces this process's requests to an authority below the rates it
-// publishes, see acme.Options; nil where it publishes none. Authorities that are
-// one CA share it. An error is of kind Limited: the wait would be too long.
+// Pace is what spaces this process's requests to an authority below the rates that
+// it publishes or an operator has set, see acme.Options; where nobody knows any,
+// nothing waits. Authorities that are one CA share it. An error is of kind
+// Limited: the wait would be too long.
 func (r *Room) Pace(a *certfleet.Authority) func(ctx context.Context, endpoint string) error {
 	name := plan.BookName(a.Label, a.DirectoryURL)
-	paces := plan.Paces(name)
-	if len(paces) == 0 {
-		return nil
+	g, published := r.gates.of(name), plan.NewBook(name, nil)
+	return func(ctx context.Context, endpoint string) error {
+		b := published
+		if with, err := r.book(ctx, a.ID); err == nil {
+			b = with.Book
+		}
+		l, ok := b.Pace(endpoint)
+		if !ok {
+			return nil
+		}
+		return g.wait(ctx, l.Share(r.nodes(ctx)))
 	}
-	g := r.gates.of(name, paces)
-	return func(ctx context.Context, endpoint string) error { return g.wait(ctx, endpoint, r.nodes(ctx)) }
 }
 
 // gates are those of all CAs, by the names their limits are kept under.
@@ -36,14 +43,14 @@ type gates struct {
 	by map[string]*gate // guarded by mu
 }
 
-func (s *gates) of(name string, paces []plan.Pace) *gate {
+func (s *gates) of(name string) *gate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.by == nil {
 		s.by = map[string]*gate{}
 	}
 	if s.by[name] == nil {
-		s.by[name] = newGate(name, paces)
+		s.by[name] = &gate{ca: name, buckets: map[plan.LimitName]plan.Bucket{}}
 	}
 	return s.by[name]
 }
@@ -51,48 +58,33 @@ func (s *gates) of(name string, paces []plan.Pace) *gate {
 // gate gives turns at the endpoints of one CA.
 type gate struct {
 	ca      string
-	paces   map[string]plan.Pace // by endpoint, never changed
 	mu      sync.Mutex
-	buckets map[string]plan.Bucket // by endpoint, guarded by mu
+	buckets map[plan.LimitName]plan.Bucket // guarded by mu
 }
 
-func newGate(ca string, paces []plan.Pace) *gate {
-	g := &gate{ca: ca, paces: map[string]plan.Pace{}, buckets: map[string]plan.Bucket{}}
-	for _, p := range paces {
-		g.paces[p.Endpoint] = p
-	}
-	return g
-}
-
-// wait returns when one of so many nodes may send a request to an endpoint.
-func (g *gate) wait(ctx context.Context, endpoint string, nodes int) error {
-	p, ok := g.paces[endpoint]
-	if !ok {
-		if p, ok = g.paces["other"]; !ok {
-			return nil
-		}
-	}
+// wait returns when a request may be sent that is held to a limit.
+func (g *gate) wait(ctx context.Context, l plan.Limit) error {
 	now := time.Now()
 	until := now.Add(maxTurn)
 	if end, ok := ctx.Deadline(); ok && end.Before(until) {
 		until = end
 	}
-	at, ok := g.turn(p.Share(nodes), now, until)
+	at, ok := g.turn(l, now, until)
 	if !ok {
-		return &certfleet.Error{Kind: certfleet.Limited, Msg: fmt.Sprintf("too many requests to %s wait already (%s)", g.ca, p.Endpoint), Advice: "wait: requests are spaced below the rate that the CA publishes", Retry: at}
+		return &certfleet.Error{Kind: certfleet.Limited, Msg: fmt.Sprintf("too many requests to %s wait already (%s)", g.ca, l.Name), Advice: "wait: requests are spaced below the rate that the CA takes", Retry: at}
 	}
 	return sleepUntil(ctx, at)
 }
 
 // turn takes the next turn unless it comes too late.
-func (g *gate) turn(p plan.Pace, now, until time.Time) (at time.Time, ok bool) {
+func (g *gate) turn(l plan.Limit, now, until time.Time) (at time.Time, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	next, at := plan.Turn(g.buckets[p.Endpoint], p.Limit(), now)
+	next, at := plan.Turn(g.buckets[l.Name], l, now)
 	if at.After(until) {
 		return at, false
 	}
-	g.buckets[p.Endpoint] = next
+	g.buckets[l.Name] = next
 	return at, true
 }
 
@@ -132,7 +124,7 @@ func (r *Room) nodes(ctx context.Context) int {
 	}
 	ctx, cancel := context.WithTimeout(ctx, nodesAge)
 	defer cancel()
-	owners, err := r.DB.Owners(ctx)
+	owners, err := r.DB.Holders(ctx, time.Now())
 	if err != nil {
 		return n
 	}

@@ -149,6 +149,66 @@ func TestNodesOfOneStoreShareTheRates(t *testing.T) {
 	})
 }
 
+// TestAPaceThatAnOperatorSetHolds is at a CA that publishes none.
+func TestAPaceThatAnOperatorSetHolds(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		small := &certfleet.Authority{Label: "small", DirectoryURL: "https://small.test/directory"}
+		f.tx(func(ctx context.Context, tx *store.Tx) error {
+			if err := tx.AddAuthority(ctx, small); err != nil {
+				return err
+			}
+			return tx.SetOverride(ctx, store.LimitOverride{Tenant: 1, Authority: "small", Name: "pace-other", N: 8, Period: 4 * time.Second, Burst: 1})
+		})
+		time.Sleep(10 * time.Second) // longer than overrides are believed
+		pace, began := f.room.Pace(small), time.Now()
+		for range 9 {
+			if err := pace(f.Context(), "newOrder"); err != nil {
+				f.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took != 5*time.Second {
+			f.Errorf("nine requests at four fifths of two a second took %s, want 5 s", took)
+		}
+		f.tx(func(ctx context.Context, tx *store.Tx) error {
+			return tx.RemoveOverride(ctx, store.LimitOverride{Tenant: 1, Authority: "small", Name: "pace-other"})
+		})
+		time.Sleep(10 * time.Second)
+		began = time.Now()
+		for range 9 {
+			if err := pace(f.Context(), "newOrder"); err != nil || time.Since(began) > 0 {
+				f.Fatalf("where nobody knows a pace, a request waited %s, %v", time.Since(began), err)
+			}
+		}
+	})
+}
+
+// TestTheDeadLeaveTheirShareOfAPace lets the claim of a second node run out.
+func TestTheDeadLeaveTheirShareOfAPace(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		list := f.want(certfleet.LaneNew, "one.example", "two.example")
+		for i, c := range list {
+			f.hold(c, fmt.Sprintf("node-%d", i))
+		}
+		pace := f.room.Pace(f.auth)
+		took := func() time.Duration {
+			began := time.Now()
+			for range 50 {
+				if err := pace(f.Context(), "newNonce"); err != nil {
+					f.Fatal(err)
+				}
+			}
+			return time.Since(began)
+		}
+		shared := took()
+		time.Sleep(2 * time.Hour) // both claims run out
+		if alone := took(); alone > shared*2/3 {
+			f.Errorf("50 requests took %s beside another node, and %s after its claim ran out", shared, alone)
+		}
+	})
+}
+
 // hold opens an order and claims it for a node.
 func (f *fleet) hold(c *certfleet.Certificate, node string) {
 	f.Helper()

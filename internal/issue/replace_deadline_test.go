@@ -10,6 +10,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/fakeca"
 	"github.com/certfleet/certfleet/internal/intake"
+	"github.com/certfleet/certfleet/internal/issue"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
@@ -191,6 +192,37 @@ func TestAnAbortGivesABackupItsTimeBack(t *testing.T) {
 		}
 		if got, err := f.db.BackupOf(f.Context(), c.ID); err != nil || !got.DueAt.Equal(was.DueAt) || got.Lane != was.Lane || got.DueReason != was.DueReason {
 			f.Errorf("after the abort the backup is due %s in lane %s (%s), %v; want %s in %s", got.DueAt, got.Lane, got.DueReason, err, was.DueAt, was.Lane)
+		}
+	})
+}
+
+// TestAPlanSaysHowManyCannotBeReadyInTime has more renewals than a CA takes that
+// exempts none of them.
+func TestAPlanSaysHowManyCannotBeReadyInTime(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		f.want(certfleet.LaneNew, many("c%d.example", 12)...)
+		f.live(time.Minute)
+		f.tx(func(ctx context.Context, tx *store.Tx) error {
+			return tx.SetOverride(ctx, store.LimitOverride{Tenant: 1, Authority: "letsencrypt", Name: "pace-newOrder", N: 1, Period: time.Hour, Burst: 2})
+		})
+		time.Sleep(10 * time.Second) // longer than overrides are believed
+		told := func(by time.Time) *issue.Foretold {
+			list, _, err := f.db.Versions(f.Context(), store.VersionFilter{Limit: 1})
+			if err != nil {
+				f.Fatal(err)
+			}
+			got, err := f.room.Foretell(f.Context(), &certfleet.Replacement{Tenant: 1, Spec: certfleet.ReplacementSpec{Issuer: list[0].Issuer, Revoke: true, RevokeBy: by}})
+			if err != nil {
+				f.Fatal(err)
+			}
+			return got
+		}
+		if got := told(time.Time{}); got.Late != 0 || got.Takes < 10*time.Hour || len(got.Limits) == 0 {
+			f.Errorf("without a time: %+v", got)
+		}
+		if got := told(time.Now().Add(5*time.Hour + 30*time.Minute)); got.Late < 5 || got.Late > 8 {
+			f.Errorf("with half of the time that it takes: %+v", got)
 		}
 	})
 }

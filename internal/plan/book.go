@@ -33,6 +33,9 @@ type Book struct {
 // published ones are overrides that name neither account nor domain.
 func NewBook(authority string, overrides []Override) *Book {
 	b := &Book{authority: authority, limits: Published(authority)}
+	for _, p := range Paces(authority) {
+		b.limits = append(b.limits, p.Limit())
+	}
 	for _, o := range overrides {
 		if o.Authority == "" || o.Authority == authority {
 			b.overrides = append(b.overrides, o)

@@ -1,6 +1,9 @@
 package plan
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // LimitName is the word for one limit, in the ledger, the API and the CLI.
 type LimitName string
@@ -93,17 +96,26 @@ type Pace struct {
 	Burst     int
 }
 
-var paces = map[string][]Pace{
-	"letsencrypt": {
-		{"newNonce", 20, 10}, {"newAccount", 5, 15}, {"newOrder", 300, 200}, {"revokeCert", 10, 100},
-		{"renewalInfo", 1000, 100}, {"directory", 40, 40}, {"other", 250, 125},
-	},
+// paces are those that CAs have put in writing; Let's Encrypt names none for its
+// staging environment, where the same are safe. What others take is not known:
+// an override says it.
+var paces = map[string][]Pace{"letsencrypt": letsEncryptPaces, "letsencrypt-staging": letsEncryptPaces}
+
+var letsEncryptPaces = []Pace{
+	{"newNonce", 20, 10}, {"newAccount", 5, 15}, {"newOrder", 300, 200}, {"revokeCert", 10, 100},
+	{"renewalInfo", 1000, 100}, {"directory", 40, 40}, {"other", 250, 125},
 }
 
 // Limit is the pace as a limit, for Spend.
 func (p Pace) Limit() Limit {
-	return Limit{Name: LimitName("pace-" + p.Endpoint), Count: p.PerSecond, Period: time.Second, Burst: p.Burst}
+	return Limit{Name: PaceName(p.Endpoint), Count: p.PerSecond, Period: time.Second, Burst: p.Burst}
 }
+
+// PaceName is what the pace of an endpoint is called among the limits.
+func PaceName(endpoint string) LimitName { return LimitName("pace-" + endpoint) }
+
+// IsPace reports whether a limit is one on requests from an address.
+func (n LimitName) IsPace() bool { return strings.HasPrefix(string(n), "pace-") }
 
 // Paces are the published request rates of an authority; none if it publishes none.
 func Paces(authority string) []Pace { return append([]Pace(nil), paces[authority]...) }

@@ -15,8 +15,21 @@ func Turn(b Bucket, l Limit, now time.Time) (next Bucket, at time.Time) {
 const paceShare = 80
 
 // Share is what one of n that ask from one address may use of a pace.
-func (p Pace) Share(n int) Pace {
+func (l Limit) Share(n int) Limit {
 	n = max(n, 1) * 100
-	p.PerSecond, p.Burst = max(p.PerSecond*paceShare/n, 1), max(p.Burst*paceShare/n, 1)
-	return p
+	l.Burst = max(l.burst()*paceShare/n, 1)
+	l.Period = l.Period * time.Duration(n) / paceShare
+	return l
+}
+
+// Pace is what requests to an endpoint are held to, by an override or in writing;
+// an endpoint without one of its own shares that of the others. It is not set
+// where nobody knows.
+func (b *Book) Pace(endpoint string) (Limit, bool) {
+	for _, e := range []string{endpoint, "other"} {
+		if l, _ := b.limit(PaceName(e), "", ""); l.set() {
+			return l, true
+		}
+	}
+	return Limit{}, false
 }

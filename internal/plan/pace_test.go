@@ -23,10 +23,41 @@ func TestTurnsComeInOrderAtThePace(t *testing.T) {
 }
 
 func TestAShareOfAPaceIsNeverMoreThanItsPart(t *testing.T) {
-	p := plan.Pace{Endpoint: "newNonce", PerSecond: 20, Burst: 10}
-	for _, c := range []struct{ nodes, perSecond, burst int }{{0, 16, 8}, {1, 16, 8}, {3, 5, 2}, {100, 1, 1}} {
-		if s := p.Share(c.nodes); s.PerSecond != c.perSecond || s.Burst != c.burst {
-			t.Errorf("one of %d nodes has %d a second and %d at once, want %d and %d", c.nodes, s.PerSecond, s.Burst, c.perSecond, c.burst)
+	for _, c := range []struct {
+		count, burst int
+		period       time.Duration
+		nodes        int
+		want         plan.Limit
+	}{
+		{20, 10, time.Second, 0, plan.Limit{Count: 20, Period: 1250 * time.Millisecond, Burst: 8}},
+		{20, 10, time.Second, 1, plan.Limit{Count: 20, Period: 1250 * time.Millisecond, Burst: 8}},
+		{20, 10, time.Second, 3, plan.Limit{Count: 20, Period: 3750 * time.Millisecond, Burst: 2}},
+		{20, 10, time.Second, 100, plan.Limit{Count: 20, Period: 125 * time.Second, Burst: 1}},
+		{6, 0, time.Minute, 2, plan.Limit{Count: 6, Period: 150 * time.Second, Burst: 2}},
+	} {
+		l := plan.Limit{Count: c.count, Period: c.period, Burst: c.burst}
+		if s := l.Share(c.nodes); s != c.want {
+			t.Errorf("one of %d nodes has %+v of %+v, want %+v", c.nodes, s, l, c.want)
+		}
+	}
+}
+
+func TestAnOperatorSetsThePaceOfACA(t *testing.T) {
+	own := func(authority, endpoint string, n int) plan.Override {
+		return plan.Override{Authority: authority, Limit: plan.Limit{Name: plan.PaceName(endpoint), Count: n, Period: time.Second}}
+	}
+	overrides := []plan.Override{own("zerossl", "other", 5), own("zerossl", "newOrder", 2), own("letsencrypt", "newOrder", 1000)}
+	for _, c := range []struct {
+		authority, endpoint string
+		want                int // a second; 0 where nobody knows
+	}{
+		{"zerossl", "newOrder", 2}, {"zerossl", "newNonce", 5}, {"zerossl", "other", 5},
+		{"letsencrypt", "newOrder", 1000}, {"letsencrypt", "newNonce", 20}, {"letsencrypt", "finalize", 250},
+		{"letsencrypt-staging", "newNonce", 20}, {"google", "newOrder", 0},
+	} {
+		l, ok := plan.NewBook(c.authority, overrides).Pace(c.endpoint)
+		if ok != (c.want > 0) || l.Count != c.want {
+			t.Errorf("%s takes %+v at %s, want %d a second", c.authority, l, c.endpoint, c.want)
 		}
 	}
 }

@@ -17,10 +17,8 @@ type Pacing struct {
 // CAs do not do for renewals, and at the pace at which one node asks.
 func (b *Book) Renewing(n int, account string) Pacing {
 	out := Pacing{}
-	for _, p := range Paces(b.authority) {
-		if p.Endpoint == "newOrder" {
-			out = slower(out, p.Share(1).Limit(), n)
-		}
+	if l, ok := b.Pace("newOrder"); ok {
+		out = slower(out, l.Share(1), n)
 	}
 	if !exempting[b.authority] {
 		l, _ := b.limit(NewOrders, account, "")
@@ -40,13 +38,8 @@ func (b *Book) RenewingWithin(n int, account string, in time.Duration) int {
 
 // Revoking is how long n revocations take at the pace at which one node asks.
 func (b *Book) Revoking(n int) Pacing {
-	out := Pacing{}
-	for _, p := range Paces(b.authority) {
-		if p.Endpoint == "revokeCert" {
-			out = slower(out, p.Share(1).Limit(), n)
-		}
-	}
-	return out
+	l, _ := b.Pace("revokeCert")
+	return slower(Pacing{}, l.Share(1), n)
 }
 
 // slower is the longer of two ways to spend n tokens.

@@ -72,6 +72,11 @@ func TestClaimIsExclusive(t *testing.T) {
 		if slices.Sort(owners); err != nil || !slices.Equal(owners, want) {
 			t.Errorf("owners %v, %v; want %v", owners, err, want)
 		}
+		for at, n := range map[time.Time]int{until.Add(-time.Second): len(want), until: 0} {
+			if holders, err := db.Holders(ctx, at); err != nil || len(holders) != n {
+				t.Errorf("at %s %v hold claims, %v; want %d of them", at, holders, err, n)
+			}
+		}
 	})
 }
 

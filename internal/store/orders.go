@@ -80,6 +80,11 @@ func (q Q) Owners(ctx context.Context) ([]string, error) {
 	return q.strings(ctx, "SELECT DISTINCT owner FROM orders WHERE lease_until > 0 UNION SELECT DISTINCT owner FROM delivery WHERE lease_until > 0")
 }
 
+// Holders are the owners whose claims on orders or deliveries have not run out.
+func (q Q) Holders(ctx context.Context, now time.Time) ([]string, error) {
+	return q.strings(ctx, "SELECT DISTINCT owner FROM orders WHERE lease_until > 0 AND lease_until > $1 UNION SELECT DISTINCT owner FROM delivery WHERE lease_until > 0 AND lease_until > $1", now.UnixMilli())
+}
+
 // FreeOwner gives back all that a dead owner held, so that it goes on at once.
 func (t *Tx) FreeOwner(ctx context.Context, owner string) error {
 	if _, err := t.change(ctx, "UPDATE orders SET owner = '', lease_until = 0, rev = rev + 1 WHERE lease_until > 0 AND owner = $1", owner); err != nil {

@@ -100,6 +100,7 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 		"next due":     func(q store.Q) error { _, err := q.NextDue(ctx); return err },
 		"serving":      func(q store.Q) error { _, err := q.ServingOf(ctx, 1, n, name(t, "*.example.com")); return err },
 		"lookups":      func(q store.Q) error { _, err := q.LookupsOf(ctx, 1, 100); return err },
+		"holders":      func(q store.Q) error { _, err := q.Holders(ctx, now); return err },
 		"owners":       func(q store.Q) error { _, err := q.Owners(ctx); return err },
 		"live order":   func(q store.Q) error { _, err := q.LiveOrder(ctx, 1, certfleet.SlotECDSA); return ignore(err) },
 		"last order":   func(q store.Q) error { _, err := q.LastOrder(ctx, 1); return ignore(err) },
