@@ -82,7 +82,11 @@ func (t *track) hear(n news) bool {
 		if !t.speaksOf(n) || t.stage != issued && (t.stage != delivered || n.Kind == "delivery.sent") {
 			return false
 		}
-		t.reach(delivered, n.At, t.deliveredWords(n.Kind))
+		words := t.deliveredWords(n.Kind)
+		if t.stage == delivered && t.word == words {
+			return false // a folder has applied what lies in it
+		}
+		t.reach(delivered, n.At, words)
 	case "delivery.served":
 		if !t.speaksOf(n) {
 			return false
