@@ -60,7 +60,7 @@ type Enrollment struct {
 type EnrolledName struct {
 	Name      string `json:"name"`
 	Challenge string `json:"challenge"`
-	Second    string `json:"second_challenge,omitempty" doc:"How it is proved on the try after one that failed."`
+	Second    string `json:"second_challenge,omitempty" doc:"How it is proved on the try after a failure that it may be spared: a closed port, a wrong answer, no TXT record."`
 }
 
 // EnrolledQuery asks what a factory makes of a domain, or has made.

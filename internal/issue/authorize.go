@@ -198,17 +198,20 @@ func (r *Room) method(ctx context.Context, j *job, z acme.Authorization) (certfl
 	return typ, label, nil
 }
 
-// proofOf is how a domain says that it is proved. A domain with a second
-// challenge type takes that for each second try in a row of failures.
+// proofOf is how a domain says that it is proved. One with a second challenge
+// type takes turns after failures that the other type may be spared.
 func (r *Room) proofOf(ctx context.Context, j *job, d *certfleet.Domain, typ certfleet.ChallengeType, label string) (certfleet.ChallengeType, string, error) {
 	if d.Challenge != "" {
 		typ, label = d.Challenge, d.Solver
 	}
-	if j.cert == nil || j.cert.Failures%2 == 0 {
+	if j.cert == nil || j.cert.Failures == 0 {
 		return typ, label, nil
 	}
 	s, err := r.DB.SecondProof(ctx, d.ID)
 	if err != nil || s.Challenge == "" {
+		return typ, label, err
+	}
+	if other, err := r.otherTurn(ctx, j, d.Name); err != nil || !other {
 		return typ, label, err
 	}
 	return s.Challenge, s.Solver, nil

@@ -100,3 +100,40 @@ func TestWhatIsSeenFromHereExplainsTheCA(t *testing.T) {
 		}
 	}
 }
+
+// TestOnlyWhatTheOtherChallengeMayBeSparedIsCurable has each class of failure.
+func TestOnlyWhatTheOtherChallengeMayBeSparedIsCurable(t *testing.T) {
+	for _, c := range []struct {
+		class     preflight.Class
+		typ, text string
+		want      bool
+	}{
+		{preflight.PortClosed, "connection", "192.0.2.7: Fetching http://shop.example/x: Timeout during connect (likely firewall problem)", true},
+		{preflight.PortClosed, "port_closed", "shop.example: 10.0.0.1 is a private address", true},
+		{preflight.WrongAnswer, "unauthorized", "192.0.2.7: Invalid response from http://shop.example/x: 404", true},
+		{preflight.WrongAnswer, "unauthorized", "Incorrect TXT record \"abc\" found at _acme-challenge.shop.example", true},
+		{preflight.WrongAnswer, "notVisible", "the dns-01 record of shop.example was not visible after 10m0s", true},
+		{preflight.WrongAnswer, "dns", "DNS problem: SERVFAIL looking up TXT for _acme-challenge.shop.example", true},
+		{preflight.Elsewhere, "elsewhere", "shop.example: shop.example points to 192.0.2.9, which is not ours", true},
+		{preflight.DNS, "dns", "DNS problem: query timed out retrieving TXT records", true},
+		{preflight.DNS, "dns", "shop.example: the record _acme-challenge.shop.example cannot be looked up: timeout", true},
+		{preflight.DNS, "dns", "DNS problem: SERVFAIL looking up A for shop.example", false},
+		{preflight.DNS, "dns", "DNS problem: query timed out looking up CAA for shop.example", false},
+		{preflight.CADown, "unreachable", "the order expired: present dns-01 for shop.example: dns.example does not answer", true},
+		{preflight.CADown, "unreachable", "place order: ca.example does not answer", false},
+		{preflight.CADown, "serverInternal", "The service is down for maintenance", false},
+		{preflight.Gone, "dns", "DNS problem: NXDOMAIN looking up A for shop.example", false},
+		{preflight.Forbidden, "caa", "CAA record for shop.example prevents issuance", false},
+		{preflight.DNSSEC, "dns", "DNS problem: looking up A for shop.example: DNSSEC: DNSKEY Missing", false},
+		{preflight.Limit, "rateLimited", "too many failed authorizations (5) for \"shop.example\" in the last 1h0m0s", false},
+		{preflight.Account, "accountDoesNotExist", "unable to find existing account", false},
+		{preflight.Ours, "badCSR", "CSR contains an unsupported signature algorithm", false},
+	} {
+		if got := issue.Classify(c.typ, c.text, nil); got != c.class {
+			t.Errorf("%s %q is %s, and meant as %s", c.typ, c.text, got, c.class)
+		}
+		if got := issue.Curable(c.typ, c.text); got != c.want {
+			t.Errorf("%s (%s %q) is curable by the other challenge: %v", c.class, c.typ, c.text, got)
+		}
+	}
+}

@@ -38,7 +38,7 @@ func (r *Room) permitted(ctx context.Context, cert *certfleet.Certificate, p *ce
 	if err != nil {
 		return false
 	}
-	reports, err := r.lookAt(ctx, cert, a, p, cert.Names)
+	reports, err := r.lookAt(ctx, cert, "", a, p, cert.Names)
 	if err != nil {
 		return false
 	}

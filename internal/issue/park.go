@@ -103,7 +103,7 @@ func (r *Room) Watch(ctx context.Context, id int64, now time.Time) error {
 	if a, _, err := r.choose(ctx, cert, policy); err == nil {
 		first := *cert
 		first.Failures = 0 // as its next order will find it
-		reports, err := r.lookAt(ctx, &first, a, policy, cert.Names)
+		reports, err := r.lookAt(ctx, &first, "", a, policy, cert.Names)
 		if err != nil {
 			return err
 		}

@@ -18,11 +18,11 @@ type Ask struct {
 
 // lookAt asks whether an order of these names at the authority would fail; no
 // report means that nobody looks.
-func (r *Room) lookAt(ctx context.Context, cert *certfleet.Certificate, at *certfleet.Authority, p *certfleet.Policy, names []certfleet.Name) ([]preflight.Report, error) {
+func (r *Room) lookAt(ctx context.Context, cert *certfleet.Certificate, slot certfleet.SlotKind, at *certfleet.Authority, p *certfleet.Policy, names []certfleet.Name) ([]preflight.Report, error) {
 	if r.Preflight == nil {
 		return nil, nil
 	}
-	j := &job{order: &certfleet.Order{Tenant: cert.Tenant}, cert: cert, policy: p}
+	j := &job{order: &certfleet.Order{Tenant: cert.Tenant, Slot: slot}, cert: cert, policy: p}
 	asks := make([]Ask, len(names))
 	for i, n := range names {
 		base, err := certfleet.ParseName(n.Base())
@@ -45,7 +45,7 @@ func (r *Room) foresee(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	reports, err := r.lookAt(ctx, j.cert, a, j.policy, j.order.Names)
+	reports, err := r.lookAt(ctx, j.cert, j.order.Slot, a, j.policy, j.order.Names)
 	if err != nil {
 		return err
 	}
