@@ -48,8 +48,11 @@ type Certificate struct {
 	ExternalAt time.Time
 }
 
-// ExternalCertbot says that certbot renews a certificate.
-const ExternalCertbot = "certbot"
+// Who may renew a certificate in our place.
+const (
+	ExternalCertbot     = "certbot"
+	ExternalPeterSSLers = "peter_sslers"
+)
 
 // Lane is an order of precedence; a lower number goes first.
 type Lane int

@@ -50,6 +50,7 @@ type NewCertificate struct {
 	Labels    map[string]string `json:"labels,omitempty"`
 	Challenge string            `json:"challenge,omitempty" doc:"How its names are proved: http-01, dns-01 or tls-alpn-01; empty means as the policy says."`
 	Solver    string            `json:"solver,omitempty" doc:"The label of the solver for that challenge."`
+	Proofs    []EnrolledName    `json:"proofs,omitempty" doc:"How single names are proved, in place of challenge; a solver is for those by dns-01. Names that are not in it stay as they are."`
 	Lane      string            `json:"lane,omitempty" enum:"emergency,waiting,new,backfill" doc:"How urgent the first order is; empty means new."`
 	Paused    bool              `json:"paused,omitempty" doc:"Only note it; nothing is ordered until it is resumed."`
 	Manual    bool              `json:"manual,omitempty" doc:"Open an order that advances by request only."`

@@ -116,12 +116,16 @@ type Import struct {
 	Policy   string            `json:"policy,omitempty"`
 	Targets  []string          `json:"targets,omitempty"`
 	Labels   map[string]string `json:"labels,omitempty"`
-	External string            `json:"external,omitempty" enum:"certbot" doc:"Who goes on to renew it. The certificate is marked so, unless it is renewed here already."`
+	External string            `json:"external,omitempty" enum:"certbot,peter_sslers" doc:"Who goes on to renew it. The certificate is marked so, unless it is renewed here already."`
 	Manage   bool              `json:"manage,omitempty" doc:"Renew it from now on; else it is paused until it is resumed."`
 	Force    bool              `json:"force,omitempty" doc:"Take it although it has expired or is self-signed."`
 
 	Challenge string `json:"challenge,omitempty"`
 	Solver    string `json:"solver,omitempty"`
+
+	Proofs     []EnrolledName `json:"proofs,omitempty" doc:"How single names are proved, in place of challenge; a solver is for those by dns-01. Names that are not in it stay as they are."`
+	Alternates []string       `json:"alternates,omitempty" maxItems:"8" doc:"Other chains of the same leaf, each with the leaf."`
+	Backup     bool           `json:"backup,omitempty" doc:"It is the second certificate of one that is here, and is kept warm. Label names that one, whose policy has a backup."`
 }
 
 // Imported is what came of an import.

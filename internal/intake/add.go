@@ -42,8 +42,11 @@ func (r Room) Add(ctx context.Context, n api.NewCertificate, source string) (*Re
 
 // solvable refuses a challenge that nothing here can solve, unless it is only noted.
 func (r Room) solvable(w *want) error {
-	if r.CheckSolver == nil || w.challenge == nil || *w.challenge == "" || w.state == certfleet.Paused {
+	if r.CheckSolver == nil || w.state == certfleet.Paused {
 		return nil
+	}
+	if w.challenge == nil || *w.challenge == "" {
+		return r.provable(w)
 	}
 	return r.CheckSolver(*w.challenge, *w.solver)
 }

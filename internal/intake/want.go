@@ -37,7 +37,10 @@ func wanted(n api.NewCertificate) (*want, error) {
 	if w.lane, err = laneOf(n.Lane); err != nil {
 		return nil, err
 	}
-	if n.Solver != "" && n.Challenge != string(certfleet.DNS01) {
+	if err := w.prove(n); err != nil {
+		return nil, err
+	}
+	if n.Solver != "" && n.Challenge != string(certfleet.DNS01) && !w.byDNS() {
 		return nil, invalid("give --challenge dns-01 with --solver (in the API and files challenge: dns-01), or leave the solver out", fmt.Sprintf("solver %q is for challenge dns-01 only", n.Solver))
 	}
 	if n.Challenge != "" {
@@ -169,6 +172,9 @@ func (w *want) asItIs() bool { return w.challenge == nil && w.solver == nil && w
 // second is how a domain is to be proved after a try that failed.
 func (w *want) second(d *certfleet.Domain, is store.SecondProof) store.SecondProof {
 	if w.challenge == nil && w.proofs == nil {
+		return is
+	}
+	if _, said := w.proofs[d.Name]; w.proofs != nil && !said {
 		return is
 	}
 	to := store.SecondProof{DomainID: d.ID, Challenge: w.proofs[d.Name].Second}

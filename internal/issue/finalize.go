@@ -139,7 +139,7 @@ func (r *Room) issued(ctx context.Context, j *job, v *certfleet.Version, chains 
 		if err := tx.AddVersion(ctx, v, chains); err != nil {
 			return err
 		}
-		if err := adopt(ctx, tx, cert, v, j.order.Slot); err != nil {
+		if err := Adopt(ctx, tx, cert, v, j.order.Slot); err != nil {
 			return err
 		}
 		o := j.order
@@ -155,17 +155,18 @@ func (r *Room) issued(ctx context.Context, j *job, v *certfleet.Version, chains 
 	})
 }
 
-func adopt(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, v *certfleet.Version, slot certfleet.SlotKind) error {
+// Adopt makes a stored version what its certificate serves from now on: slots,
+// deliveries and the next renewal. A certificate that was removed meanwhile only
+// keeps it on record; one whose names changed meanwhile is due again at once. In
+// the slot backup it is kept warm.
+func Adopt(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, v *certfleet.Version, slot certfleet.SlotKind) error {
 	if slot == certfleet.SlotBackup {
 		return adoptBackup(ctx, tx, cert, v)
 	}
-	return Adopt(ctx, tx, cert, v, slot)
+	return adoptPrimary(ctx, tx, cert, v, slot)
 }
 
-// Adopt makes a stored version what its certificate serves from now on: slots,
-// deliveries and the next renewal. A certificate that was removed meanwhile only
-// keeps it on record; one whose names changed meanwhile is due again at once.
-func Adopt(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, v *certfleet.Version, slot certfleet.SlotKind) error {
+func adoptPrimary(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, v *certfleet.Version, slot certfleet.SlotKind) error {
 	if cert.VersionID != 0 && cert.VersionID != v.ID {
 		if err := tx.Replaced(ctx, cert.VersionID, v.ID); err != nil {
 			return err

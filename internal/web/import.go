@@ -25,10 +25,11 @@ func (s *server) importRoutes() {
 
 // arrival is a certificate that came from elsewhere, checked.
 type arrival struct {
-	pair porter.Pair
-	key  *certfleet.Key
-	row  *certfleet.Version
-	ask  api.Import
+	pair   porter.Pair
+	key    *certfleet.Key
+	row    *certfleet.Version
+	ask    api.Import
+	others []certfleet.Chain // of the same leaf
 }
 
 func (s *server) importCertificate(ctx context.Context, in *ask[api.Import]) (*out[api.Imported], error) {
@@ -45,7 +46,7 @@ func (s *server) importCertificate(ctx context.Context, in *ask[api.Import]) (*o
 	if err := s.oursStays(ctx, a); err != nil {
 		return nil, err
 	}
-	cert, err := s.intake(ctx).Add(ctx, a.certificate(), "import")
+	cert, err := s.holder(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +165,9 @@ func (s *server) arrive(ctx context.Context, i api.Import) (*arrival, error) {
 	if err := checkArrival(a.pair, i.Force, time.Now()); err != nil {
 		return nil, err
 	}
+	if a.others, err = otherChains(a.pair.Chain[0], i.Alternates); err != nil {
+		return nil, err
+	}
 	signer, err := pki.ParseKey(a.pair.KeyPEM)
 	if err != nil {
 		return nil, err
@@ -202,7 +206,7 @@ func selfSigned(c *x509.Certificate) bool {
 func (a *arrival) certificate() api.NewCertificate {
 	i := a.ask
 	return api.NewCertificate{Label: i.Label, Names: certfleet.Strings(a.pair.Names), Policy: i.Policy, Targets: i.Targets, Labels: i.Labels,
-		Challenge: i.Challenge, Solver: i.Solver, Paused: !i.Manage, Update: true}
+		Challenge: i.Challenge, Solver: i.Solver, Proofs: i.Proofs, Paused: !i.Manage, Update: true}
 }
 
 // adopt stores key and version and makes them what the certificate serves, in
@@ -218,14 +222,17 @@ func (s *server) adopt(ctx context.Context, r *intake.Result, a *arrival) error 
 		}
 		a.row.ID, a.row.CertificateID = 0, c.ID
 		chain := certfleet.Chain{Issuer: pki.TopIssuer(a.pair.Chain), PEM: a.pair.ChainPEM}
-		if err := tx.AddVersion(ctx, a.row, []certfleet.Chain{chain}); err != nil {
+		if err := tx.AddVersion(ctx, a.row, append([]certfleet.Chain{chain}, a.others...)); err != nil {
 			return err
 		}
 		from := ""
 		if by := a.ask.External; by != "" && c.State == certfleet.Paused {
 			c.External, c.ExternalAt, from = by, tx.Now(), " from "+by
 		}
-		if err := s.Acts.Adopt(ctx, tx, c, a.row, slotOf(a.key.Type)); err != nil {
+		if err := a.wantBackup(ctx, tx, c); err != nil {
+			return err
+		}
+		if err := s.Acts.Adopt(ctx, tx, c, a.row, a.slot()); err != nil {
 			return err
 		}
 		r.Certificate = c

@@ -203,7 +203,7 @@ func (st *story) next() string {
 		}
 	}
 	if c.External != "" {
-		return c.External + " renews it, and what it renews is taken over; to have it renewed here instead: certfleet resume " + c.Label
+		return c.External + " renews it, and " + takesOver(c.External) + "; to have it renewed here instead: certfleet resume " + c.Label
 	}
 	if !c.DueAt.IsZero() {
 		return "an order opens " + in(st.now, c.DueAt)
