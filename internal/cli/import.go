@@ -25,7 +25,7 @@ func (p *program) importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "import",
 		Short:   "Bring certificates along that came from elsewhere",
-		Long:    "Bring certificates along with their keys, as PEM files, from a certbot folder or from\nthe database of peter_sslers. They are delivered and looked at, but not renewed until you say so: with --manage,\nor later with certfleet resume.",
+		Long:    "Bring certificates along with their keys, as PEM files, from a certbot folder or from\nthe database of peter_sslers. They are delivered and looked at, but not renewed until\nyou say so: with --manage, or later with certfleet resume.",
 		Example: "  certfleet import pem fullchain.pem privkey.pem\n  certfleet import certbot /etc/letsencrypt --accounts\n  certfleet import peter_sslers ssl_minnow.sqlite --dry-run\n  certfleet accounts import --authority letsencrypt --key account.pem",
 	}
 	return p.group(cmd, nil, p.importPEM(), p.importCertbot(), p.importPeterSSLers())
