@@ -174,7 +174,10 @@ func (a *Agent) note(names []string, r Report) {
 func (a *Agent) tell(names []string, r Report) {
 	labels := slices.Concat(r.Live, r.Removed)
 	for _, name := range names {
-		if label, err := certfleet.LabelOf(name); err == nil && r.Problems[name] != nil {
+		if r.Problems[name] == nil {
+			continue
+		}
+		if label, err := certfleet.LabelOf(name); err == nil {
 			labels = append(labels, label)
 		}
 	}

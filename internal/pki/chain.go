@@ -78,6 +78,11 @@ func ParseChain(b []byte) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	return InOrder(certs)
+}
+
+// InOrder is ParseChain of certificates that are parsed already.
+func InOrder(certs []*x509.Certificate) ([]*x509.Certificate, error) {
 	certs = unique(certs)
 	if len(certs) > maxChain {
 		return nil, invalid("give a single certificate with its chain", nil, "%d certificates are no chain", len(certs))

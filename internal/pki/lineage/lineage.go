@@ -132,7 +132,7 @@ func joinChain(files map[string][]byte) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain, err := pki.ParseChain(text)
+	chain, err := pki.InOrder(given)
 	if err != nil {
 		return nil, err
 	}

@@ -35,9 +35,12 @@ func (t *Target) mark(r *room, label, name string) error {
 	return nil
 }
 
+// marks reports whether there is anything to run after a change.
+func (t *Target) marks() bool { return len(t.Command) > 0 || len(t.items) > 0 }
+
 // marking makes the folder of the marks.
 func (t *Target) marking(r *room) error {
-	if len(t.Command) == 0 && len(t.items) == 0 {
+	if !t.marks() {
 		return nil
 	}
 	pending := path.Dir(r.pendingFile("any"))
@@ -79,6 +82,13 @@ func (t *Target) update(ctx context.Context, r *room, changed []change) {
 		}
 	}
 	t.tell(ctx, r, changed)
+	if err := r.disk.barrier(); err != nil { // marks that were taken away may come back
+		for _, c := range changed {
+			if c.receipt.Err == nil {
+				c.receipt.Applied, c.receipt.Err = false, explain(err)
+			}
+		}
+	}
 }
 
 func (t *Target) run(ctx context.Context, r *room, changed []change) {

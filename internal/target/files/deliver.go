@@ -64,9 +64,8 @@ func (t *Target) deliver(ctx context.Context, bundles []certfleet.Bundle, check 
 		})
 		t.golive(r, part, len(lanes))
 	}
-	t.update(ctx, r, r.changed(all))
-	if err := r.disk.barrier(); err != nil { // a mark that comes back has services told once more
-		t.log.Warn("what services were told of may be told again", "error", err)
+	if t.marks() {
+		t.update(ctx, r, r.changed(all))
 	}
 	return receipts, nil
 }
