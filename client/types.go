@@ -172,6 +172,14 @@ type (
 	TargetField = api.TargetField
 	// TargetRun is one full write of a target, or one comparison with it.
 	TargetRun = api.TargetRun
+	// ACMEDNSServer is an acme-dns server of the configuration.
+	ACMEDNSServer = api.ACMEDNSServer
+	// Delegation is a name whose challenges are at an acme-dns server.
+	Delegation = api.Delegation
+	// EnsureNames asks for accounts at an acme-dns server.
+	EnsureNames = api.EnsureNames
+	// ACMEDNSAccount brings an account at an acme-dns server along.
+	ACMEDNSAccount = api.ACMEDNSAccount
 	// TargetEdges are the answers of all servers in front of a target.
 	TargetEdges = api.TargetEdges
 	// TargetEdge is what one of them answered.

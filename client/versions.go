@@ -28,6 +28,12 @@ func (c *Client) RevokeVersion(ctx context.Context, id string, r Revocation) (*V
 	return do[Version](ctx, c, "POST", at("/v1/versions", id, "/revoke"), nil, r)
 }
 
+// AskARI asks a version's CA when it wants it renewed (RFC 9773), and answers the
+// version with what the CA said.
+func (c *Client) AskARI(ctx context.Context, id string) (*Version, error) {
+	return do[Version](ctx, c, "POST", at("/v1/versions", id, "/ari"), nil, nil)
+}
+
 // ExportVersion is a version with its private key. The token needs scope key,
 // and the opening is put on record.
 func (c *Client) ExportVersion(ctx context.Context, id string, r ExportRequest) (*Export, error) {

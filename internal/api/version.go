@@ -53,6 +53,8 @@ type VersionQuery struct {
 	Labelled
 	Certificate string `query:"certificate" doc:"The label or id of a certificate."`
 	Key         int64  `query:"key" doc:"The id of a key."`
+	Past        bool   `query:"past" doc:"Only those that were replaced or revoked."`
+	Unexpired   bool   `query:"unexpired" doc:"Only those that have not expired."`
 }
 
 // Revocation says why a version is revoked.

@@ -96,7 +96,7 @@ func edgePrefixes(c config.Edge) []string {
 
 // onlyEdges answers what edges ask for and nothing else of the API.
 func onlyEdges(all http.Handler, c config.Edge) http.Handler {
-	roots := []string{"/v1/edge/", "/healthz"}
+	roots := []string{"/v1/edge/", "/healthz", "/.well-known/public/whoami"}
 	for _, p := range edgePrefixes(c) {
 		p = strings.TrimRight(p, "/")
 		roots = append(roots, p+"/domain/", p+"/api/domain/", p+"/x509-certificate/")

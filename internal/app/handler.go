@@ -37,13 +37,14 @@ func (a *App) acts() web.Acts {
 		got, err := a.Issue.CheckAccount(ctx, account)
 		return got.URL, got.Status, got.Contact, err
 	}
+	acts.AskARI = func(ctx context.Context, version int64) error { return a.Issue.AskARI(ctx, version, time.Now()) }
 	acts.Revoke, acts.ForgetAuthority = a.Issue.Revoke, a.Issue.Forget
 	acts.SyncOrder, acts.DeactivateAuthorization = a.Issue.Sync, a.Issue.DeactivateAuthorization
 	acts.VersionOf, acts.Adopt = issue.VersionOf, issue.Adopt
 	acts.StepOrder = func(ctx context.Context, id int64) error {
 		return work.StepOnce(ctx, a.DB, a.Work.Owner, id, a.Issue.Step)
 	}
-	acts.Sweep = a.Sweep
+	acts.Sweep, acts.ACMEDNS = a.Sweep, acmednsActs{a}
 	acts.StartRun, acts.TargetRun, acts.Fronted = a.StartRun, a.targetRun, a.fronted
 	return acts
 }

@@ -112,6 +112,10 @@ func TestScriptsOrderFreeform(t *testing.T) {
 	if pem := fmt.Sprint(field(key, "private_key.pem")); !strings.Contains(pem, "PRIVATE KEY") {
 		t.Errorf("its key: %v", key)
 	}
+	window := s.post("success", fmt.Sprintf("/x509-certificate/%v/ari-check.json", field(got, "AcmeOrder.x509_certificate_id")), "")
+	if field(window, "AriCheck.suggested_window_start") == nil || field(window, "AriCheck.ari_check_status") != true {
+		t.Errorf("the CA's window: %v", window)
+	}
 	renewed := s.post("success", fmt.Sprintf("/renewal-configuration/%v/new-order.json", field(got, "AcmeOrder.renewal_configuration_id")), "processing_strategy=process_single")
 	if field(renewed, "AcmeOrder.id") == field(got, "AcmeOrder.id") || field(renewed, "AcmeOrder.acme_status_order") != "valid" {
 		t.Errorf("new-order: %v", renewed)

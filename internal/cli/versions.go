@@ -31,7 +31,7 @@ func (p *program) versionsCommand() *cobra.Command {
 	}
 	return p.group(cmd, func(cmd *cobra.Command) error { return p.listVersions(cmd.Context(), *query, *limit) }, sub,
 		p.versionWith("show", "Show a version, its chains and its renewal window", "Show a version by its id or fingerprint: serial, issuer, validity, the chains that\nthe CA offers, and when the CA wants it renewed (RFC 9773).", p.sayVersion),
-		p.lookupsCommand(),
+		p.lookupsCommand(), p.askWindow(),
 		p.versionWith("chain", "Print a version's chain in PEM form", "Print the chain in use in PEM form, leaf first. There is no private key in it; for\nthat see certfleet export.", func(v *client.VersionStory) { fmt.Fprint(p.Out, v.ChainPEM) }))
 }
 
@@ -39,6 +39,8 @@ func (p *program) versionFlags(cmd *cobra.Command) (*client.VersionQuery, *int) 
 	var q client.VersionQuery
 	cmd.Flags().StringVar(&q.Certificate, "certificate", "", "only those of the certificate with this `LABEL`")
 	cmd.Flags().Int64Var(&q.Key, "key", 0, "only those that use the key with this `ID`")
+	cmd.Flags().BoolVar(&q.Past, "past", false, "only those that were replaced or revoked")
+	cmd.Flags().BoolVar(&q.Unexpired, "unexpired", false, "only those that have not expired")
 	cmd.RegisterFlagCompletionFunc("certificate", p.certificateArg(0))
 	filtered(cmd, &q.Label)
 	return &q, limited(cmd)

@@ -3,6 +3,8 @@ package issue
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -31,6 +33,67 @@ func (r *Room) PollARI(ctx context.Context, id int64, now time.Time) error {
 		return r.noWindow(ctx, v, now, said, err)
 	}
 	return r.keepWindow(ctx, v, w, now, said)
+}
+
+// askAgain is how soon a person may ask once more what the CA was asked.
+const askAgain = time.Minute
+
+// AskARI is PollARI for a person who asks before its time. An answer that is not a
+// minute old is not asked for again.
+func (r *Room) AskARI(ctx context.Context, id int64, now time.Time) error {
+	v, err := r.DB.Version(ctx, id)
+	if err != nil {
+		return err
+	}
+	switch {
+	case v.ARIID == "" || v.AuthorityID == 0:
+		return &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("version %d has no renewal information: it was imported, or names no authority key", id), Advice: "ask for one that was issued here"}
+	case v.ReplacedBy != 0 || !v.RevokedAt.IsZero() || !v.NotAfter.After(now):
+		return &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("version %d was replaced or revoked, or has expired", id), Advice: "ask for the one in use: certfleet why NAME"}
+	}
+	if !r.asked.due(id, now) {
+		return nil
+	}
+	ctx, said := withRecord(ctx)
+	w, asking := r.askWindow(ctx, v)
+	if err := r.keep(ctx, said); err != nil {
+		return err
+	}
+	for range 3 {
+		if asking != nil {
+			err = r.noWindow(ctx, v, now, said, asking)
+		} else {
+			err = r.keepWindow(ctx, v, w, now, said)
+		}
+		if !errors.Is(err, store.ErrStale) {
+			return err
+		}
+		// A worker wrote the row meanwhile; the CA is not asked again for that.
+		if v, err = r.DB.Version(ctx, id); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// askedLately remembers which versions were asked about by people.
+type askedLately struct {
+	mu sync.Mutex
+	at map[int64]time.Time // by version, guarded by mu
+}
+
+// due reports whether a version may be asked about, and notes that it is.
+func (l *askedLately) due(id int64, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.at[id]) < askAgain {
+		return false
+	}
+	if l.at == nil || len(l.at) > 10_000 {
+		l.at = map[int64]time.Time{}
+	}
+	l.at[id] = now
+	return true
 }
 
 var errNoARI = errors.New("the CA offers no renewal information")

@@ -32,6 +32,7 @@ type Room struct {
 	After func(place string)
 
 	registering sync.Mutex // one account is registered at a time
+	asked       askedLately
 
 	mu      sync.Mutex
 	clients map[int64]*acme.Client // by authority, guarded by mu

@@ -38,3 +38,8 @@ func (t *Tx) PutACMEDNS(ctx context.Context, a ACMEDNS) error {
 		orDefault(a.Tenant), a.Solver, a.Name.String(), a.FullDomain, a.Sealed, t.now.UnixMilli())
 	return err
 }
+
+// ACMEDNSAfter lists a page of the credentials of a solver by name, behind a name.
+func (q Q) ACMEDNSAfter(ctx context.Context, tenant int64, solver, after string, limit int) ([]ACMEDNS, error) {
+	return acmedns.list(ctx, q, "WHERE tenant_id = $1 AND solver = $2 AND name > $3 ORDER BY name LIMIT $4", orDefault(tenant), solver, after, page(limit))
+}

@@ -180,6 +180,11 @@ func TestACMEDNSCredentialIsReplaced(t *testing.T) {
 		if list, err := db.ACMEDNSOf(ctx, 0, "s"); err != nil || !same(list, []store.ACMEDNS{want}) {
 			t.Errorf("list %+v, %v", list, err)
 		}
+		for after, n := range map[string]int{"": 1, "a.example.co": 1, "a.example.com": 0} {
+			if list, err := db.ACMEDNSAfter(ctx, 0, "s", after, 10); err != nil || len(list) != n {
+				t.Errorf("behind %q: %+v, %v; want %d", after, list, err, n)
+			}
+		}
 		if _, err := db.ACMEDNS(ctx, 0, "other", want.Name); certfleet.KindOf(err) != certfleet.NotFound {
 			t.Errorf("another solver's credential: %v; want not found", err)
 		}

@@ -99,6 +99,7 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 		"due cleanups": func(q store.Q) error { _, err := q.DueCleanups(ctx, now, 500); return err },
 		"next due":     func(q store.Q) error { _, err := q.NextDue(ctx); return err },
 		"serving":      func(q store.Q) error { _, err := q.ServingOf(ctx, 1, n, name(t, "*.example.com")); return err },
+		"acme-dns":     func(q store.Q) error { _, err := q.ACMEDNSAfter(ctx, 1, "s", "a", 50); return err },
 		"lookups":      func(q store.Q) error { _, err := q.LookupsOf(ctx, 1, 100); return err },
 		"holders":      func(q store.Q) error { _, err := q.Holders(ctx, now); return err },
 		"owners":       func(q store.Q) error { _, err := q.Owners(ctx); return err },
@@ -164,7 +165,7 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 			return nil
 		},
 		"versions": func(q store.Q) error {
-			for _, f := range []store.VersionFilter{{}, {After: c}, {CertificateID: 1}, {KeyID: 1}, {Labels: web}, {Labels: web, After: c}} {
+			for _, f := range []store.VersionFilter{{}, {After: c}, {CertificateID: 1}, {KeyID: 1}, {Past: true}, {Past: true, ValidAt: now, After: c}, {Labels: web}, {Labels: web, After: c}} {
 				if err := last(q.Versions(ctx, f)); err != nil {
 					return err
 				}

@@ -73,6 +73,8 @@ type VersionFilter struct {
 	Tenant        int64
 	CertificateID int64
 	KeyID         int64
+	Past          bool             // replaced or revoked
+	ValidAt       time.Time        // not expired then
 	Labels        certfleet.Labels // of the certificates
 	After         Cursor
 	Limit         int
@@ -92,6 +94,12 @@ func (q Q) Versions(ctx context.Context, f VersionFilter) ([]certfleet.Version, 
 	}
 	if f.KeyID != 0 {
 		w.add("version.key_id = ?", f.KeyID)
+	}
+	if f.Past {
+		w.add("(version.replaced_by IS NOT NULL OR version.revoked_at > 0)")
+	}
+	if !f.ValidAt.IsZero() {
+		w.add("version.not_after > ?", f.ValidAt.UnixMilli())
 	}
 	if f.After.ID != 0 {
 		w.add("version.id < ?", f.After.ID)

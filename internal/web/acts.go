@@ -24,9 +24,11 @@ type Acts struct {
 	RolloverAccount   func(ctx context.Context, account int64, t certfleet.KeyType) error
 	DeactivateAccount func(ctx context.Context, account int64) error
 	Revoke            func(ctx context.Context, version int64, reason int) error
-	Draft             func(ctx context.Context, c *certfleet.Certificate) (*certfleet.Order, error)
-	ForgetAuthority   func(authority int64)
-	Directory         func(ctx context.Context, authority int64) (api.Directory, error)
+	// AskARI asks a version's CA when it wants it renewed, and records the answer.
+	AskARI          func(ctx context.Context, version int64) error
+	Draft           func(ctx context.Context, c *certfleet.Certificate) (*certfleet.Order, error)
+	ForgetAuthority func(authority int64)
+	Directory       func(ctx context.Context, authority int64) (api.Directory, error)
 	// SyncOrder asks the CA how an order stands and records it; it does nothing else.
 	SyncOrder func(ctx context.Context, order int64) error
 	// DeactivateAuthorization gives one authorization up and records it.
@@ -47,6 +49,8 @@ type Acts struct {
 	// Of the plugins.
 	TargetTypes func() []api.TargetType
 	CheckTarget func(label, typ string, spec []byte) error
+	// ACMEDNS does things with the solvers of type acmedns.
+	ACMEDNS ACMEDNS
 	// CheckSolver says whether a challenge can be solved here by the solver of a label.
 	CheckSolver func(typ certfleet.ChallengeType, label string) error
 	// StartRun starts to prime or verify a whole target; TargetRun tells how the last

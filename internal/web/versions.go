@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
@@ -16,13 +17,17 @@ func (s *server) versionRoutes() {
 	on(s, "GET", path, route{certfleet.ScopeRead, "list-versions", tag, "List versions, newest first", ""}, s.listVersions)
 	on(s, "GET", path+"/{id}", route{certfleet.ScopeRead, "get-version", tag, "Read a version with its chains", "By id or fingerprint."}, s.getVersion)
 	on(s, "POST", path+"/{id}/revoke", route{certfleet.ScopeIssue, "revoke-version", tag, "Revoke a version", "Its certificate is due at once. After a key compromise the key is never used again."}, s.revokeVersion)
+	s.windowRoutes()
 	on(s, "POST", path+"/{id}/export", route{certfleet.ScopeKey, "export-version", tag, "Export a version with its private key", "The opening of the key is put on record."}, s.exportVersion)
 	on(s, "GET", "/v1/keys", route{certfleet.ScopeRead, "list-keys", "keys", "List keys: their public side", ""}, s.listKeys)
 	on(s, "GET", "/v1/keys/{id}", route{certfleet.ScopeRead, "get-key", "keys", "Read a key's public side, who uses it and who opened it", "By id or SPKI."}, s.getKey)
 }
 
 func (s *server) listVersions(ctx context.Context, q *api.VersionQuery) (*page[api.Version], error) {
-	f := store.VersionFilter{Tenant: tenant(ctx), KeyID: q.Key, Limit: q.Limit}
+	f := store.VersionFilter{Tenant: tenant(ctx), KeyID: q.Key, Past: q.Past, Limit: q.Limit}
+	if q.Unexpired {
+		f.ValidAt = time.Now()
+	}
 	var err error
 	if f.CertificateID, f.Labels, f.After, err = s.narrow(ctx, q.Certificate, q.Label, q.Cursor); err != nil {
 		return nil, err

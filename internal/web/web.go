@@ -108,6 +108,7 @@ func (s *server) routes() {
 	s.blocklistRoutes()
 	s.factoryRoutes()
 	s.defaultRoutes()
+	s.acmednsRoutes()
 	s.authorityRoutes()
 	s.accountRoutes()
 	s.targetRoutes()

@@ -20,14 +20,15 @@ func (h *Handler) accountRoutes() []route {
 	for _, some := range [][]route{
 		list("/acme-accounts", (*call).accounts), get("/acme-account/{id}", (*call).account), list("/acme-servers", (*call).servers),
 		post("/acme-account/new", admin, (*call).newAccount, "Makes an account and registers it at the CA. The CA's terms are agreed to.",
-			"acme_server_id: id or label of the ACME server; required", "account__contact: mail address"),
+			append([]string{"acme_server_id: id or label of the ACME server; required", "account__contact: mail address", "account__name: what to call it", "account__private_key_technology: EC_P256; another one comes by a key-change"}, defaultFields...)...),
 		post("/acme-account/upload", admin, (*call).uploadAccount, "Brings an account along with its key.",
-			"account_key_file_pem: the key; with acme_server_id", "account_key_file_le_meta: certbot's meta.json", "account_key_file_le_pkey: certbot's private_key.json", "account_key_file_le_reg: certbot's regr.json", "acme_server_id: id or label", "account__contact: mail address"),
+			"account_key_file_pem: the key; with acme_server_id", "account_key_file_le_meta: certbot's meta.json", "account_key_file_le_pkey: certbot's private_key.json", "account_key_file_le_reg: certbot's regr.json", "acme_server_id: id or label", "account__contact: mail address", defaultFields[0], defaultFields[1], defaultFields[2]),
 		post("/acme-account/{id}/acme-server/authenticate", admin, confirm("is_authenticated"), "Asks the CA how the account stands; registers it first, if the CA does not know it yet."),
 		post("/acme-account/{id}/acme-server/check", admin, confirm("is_checked"), "Asks the CA how the account stands; registers it first, if the CA does not know it yet."),
 		post("/acme-account/{id}/acme-server/key-change", admin, (*call).changeKey, "Gives the account a new key.", "key_pem_existing: the present key, as PEM or as key_pem_md5; required"),
 		post("/acme-account/{id}/acme-server/deactivate", admin, (*call).deactivateAccount, "Gives the account up for good.", "key_pem: the present key, as PEM or as key_pem_md5; required"),
 		post("/acme-account/{id}/acme-server/deactivate-pending-authorizations", admin, (*call).giveUp, "Gives pending authorizations up.", "acme_authorization_id: an id; may be given several times"),
+		h.accountEditRoutes(),
 	} {
 		all = append(all, some...)
 	}
@@ -45,10 +46,14 @@ func (c *call) accountOf(a api.Account) object {
 	if len(a.Contact) > 0 {
 		contact = strings.TrimPrefix(a.Contact[0], "mailto:")
 	}
+	d := api.AccountDefaults{}
+	if a.Defaults != nil {
+		d = *a.Defaults
+	}
 	return object{
 		"id": a.ID, "name": a.Label, "contact": text(contact), "account_url": text(a.URL), "is_active": a.State != string(certfleet.AccountDeactivated),
 		"is_deactivated": a.State == string(certfleet.AccountDeactivated), "acme_server_id": ca.ID, "acme_server_name": a.Authority, "acme_server_url": ca.DirectoryURL, "acme_server_protocol": "acme-v2",
-		"private_key_technology": technology(k.Type), "timestamp_created": when(a.CreatedAt), "order_default_private_key_cycle": "single_use__reuse_1_year", "order_default_private_key_technology": "EC_P256",
+		"private_key_technology": technology(k.Type), "timestamp_created": when(a.CreatedAt), "order_default_private_key_cycle": cmp.Or(d.KeyCycle, string(certfleet.KeySingleUse)), "order_default_private_key_technology": technology(cmp.Or(d.KeyType, string(certfleet.P256))), "order_default_acme_profile": text(d.Profile),
 		"AcmeAccountKey": object{"id": or(k.ID), "is_active": true, "key_pem_md5": reference(k.SPKI), "spki_sha256": k.SPKI},
 	}
 }
@@ -95,14 +100,26 @@ func (c *call) newAccount() {
 		c.formError("acme_server_id", "Invalid selection")
 		return
 	}
-	c.makeAccount(api.NewAccount{Authority: ca.Label, Label: form.Get("account__name"), Contact: names(form.Get("account__contact")), Agree: true})
+	if s := form.Get("account__private_key_technology"); !unsaid[s] && s != "EC_P256" {
+		c.formError("account__private_key_technology", "a new account has a key of EC_P256; give it another by a key-change: certfleet accounts rollover")
+		return
+	}
+	c.makeAccount(api.NewAccount{Authority: ca.Label, Label: form.Get("account__name"), Contact: names(form.Get("account__contact")), Agree: true}, form)
 }
 
 // makeAccount has an account made and says whether it was there.
-func (c *call) makeAccount(n api.NewAccount) {
+func (c *call) makeAccount(n api.NewAccount, form url.Values) {
+	ch, field, err := accountChange(form)
+	if err != nil {
+		c.failAt(field, err)
+		return
+	}
 	before, err := c.readAccount(cmp.Or(n.Label, n.Authority))
 	there := err == nil && before.ID != 0
 	a, err := ask[api.Account](c, "POST", "/accounts", n)
+	if err == nil {
+		a, err = c.withDefaults(a, ch)
+	}
 	if err != nil {
 		c.fail(err)
 		return
@@ -131,7 +148,7 @@ func (c *call) uploadAccount() {
 		return
 	}
 	n.Label = n.Authority + "-" + c.keyWord(n.Key)
-	c.makeAccount(n)
+	c.makeAccount(n, form)
 }
 
 // keyWord tells accounts of one server apart by their keys.

@@ -21,7 +21,7 @@ func (h *Handler) certificateRoutes() []route {
 	issue := certfleet.ScopeIssue
 	var all []route
 	for _, some := range [][]route{
-		list("/x509-certificates", (*call).versions), list("/x509-certificates/all", (*call).versions),
+		list("/x509-certificates", (*call).versions), list("/x509-certificates/all", (*call).versions), h.certificateLists(), h.certificateActRoutes(),
 		get("/x509-certificate/{id}", (*call).version1),
 		post("/x509-certificates/search", certfleet.ScopeRead, (*call).searchCertificates, "Looks for a certificate.", "ari_identifier: RFC 9773 identifier", "serial: serial number, decimal or hex"),
 		post("/x509-certificate/upload", issue, (*call).upload, "Brings a certificate along. It is not renewed until it is resumed.",
@@ -37,7 +37,7 @@ func versionOf(v api.Version) (int64, object) {
 	now := time.Now()
 	left, life := v.NotAfter.Sub(now), v.NotAfter.Sub(v.NotBefore)
 	o := object{
-		"id": v.ID, "is_active": v.ReplacedBy == 0 && v.RevokedAt.IsZero() && left > 0, "is_deactivated": false, "is_revoked": !v.RevokedAt.IsZero(), "timestamp_revoked_upstream": when(v.RevokedAt),
+		"id": v.ID, "is_active": isActive(v), "is_deactivated": false, "is_revoked": !v.RevokedAt.IsZero(), "timestamp_revoked_upstream": when(v.RevokedAt),
 		"certificate_type": certificateKind(v), "cert_issuer": v.Issuer, "cert_subject": v.Subject, "cert_serial": v.Serial, "domains_as_list": v.Names, "spki_sha256": v.SPKI, "private_key_id": or(v.KeyID),
 		"timestamp_not_before": when(v.NotBefore), "timestamp_not_after": when(v.NotAfter), "duration_hours": int(math.Round(life.Hours())), "remaining_hours": int(max(left, 0).Hours()), "remaining_percent": percent(left, life),
 		"ari_identifier": text(v.ARIID), "is_ari_supported": v.ARIID != "", "x509_certificate_id__replaced_by": or(v.ReplacedBy), "AcmeOrder": nil, "RenewalConfiguration": nil,

@@ -48,8 +48,10 @@ type route struct {
 
 // about documents a POST.
 type about struct {
-	Instructions []string          `json:"instructions"`
-	Fields       map[string]string `json:"form_fields"`
+	Instructions []string            `json:"instructions"`
+	Fields       map[string]string   `json:"form_fields"`
+	Options      map[string][]string `json:"valid_options"`
+	Examples     []string            `json:"examples"`
 }
 
 // Mount serves every route under every prefix.
@@ -69,11 +71,15 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 func (h *Handler) routes() []route {
 	var all []route
 	for _, some := range [][]route{h.lookupRoutes(), h.onDemandRoutes(), h.downloadRoutes(),
-		h.accountRoutes(), h.orderRoutes(), h.renewalRoutes(), h.certificateRoutes(), h.domainRoutes(), h.operationRoutes()} {
+		h.accountRoutes(), h.orderRoutes(), h.renewalRoutes(), h.certificateRoutes(), h.domainRoutes(), h.operationRoutes(), h.acmednsRoutes()} {
 		all = append(all, some...)
 	}
 	return all
 }
+
+// foreign knows what a browser posts for another site, with the password that it
+// remembers for this one.
+var foreign = http.NewCrossOriginProtection()
 
 // serve lets a request through that may do what the route does.
 func (h *Handler) serve(prefix string, r route) http.Handler {
@@ -81,6 +87,10 @@ func (h *Handler) serve(prefix string, r route) http.Handler {
 		c := &call{h: h, prefix: prefix, w: w, q: q}
 		w.Header().Set("X-Peter-SSLers", "production")
 		w.Header().Set("Cache-Control", "no-store")
+		if err := foreign.Check(q); err != nil {
+			c.refuse(http.StatusForbidden, &certfleet.Error{Kind: certfleet.Denied, Msg: "the request comes from another site's page", Advice: "send it from a program, or from a page of this server"})
+			return
+		}
 		who, err := h.Who(q)
 		if err != nil {
 			c.refuse(http.StatusUnauthorized, err)
@@ -96,8 +106,21 @@ func (h *Handler) serve(prefix string, r route) http.Handler {
 	})
 }
 
-// explain answers a GET with what may be posted; it changes nothing.
+// explain answers a GET with what may be posted; it changes nothing, so that who
+// may read may ask.
 func (h *Handler) explain(prefix string, r route) http.Handler {
-	r.do = func(c *call) { c.json(http.StatusOK, r.about) }
+	a := r.about.complete(prefix + r.path)
+	r.method, r.scope, r.edge = http.MethodGet, certfleet.ScopeRead, true
+	r.do = func(c *call) { c.json(http.StatusOK, a) }
 	return h.serve(prefix, r)
+}
+
+// Posts are the paths below a prefix, with .json, that take a POST.
+func (h *Handler) Posts() (all []string) {
+	for _, r := range h.routes() {
+		if r.method == http.MethodPost && strings.HasSuffix(r.path, ".json") {
+			all = append(all, r.path)
+		}
+	}
+	return all
 }

@@ -11,12 +11,11 @@ import (
 )
 
 func (h *Handler) onDemandRoutes() []route {
-	return []route{
-		{method: "POST", path: "/api/domain/autocert.json", scope: certfleet.ScopeEdge, do: (*call).autocert, about: about{
+	return both(
+		route{method: "POST", path: "/api/domain/autocert", scope: certfleet.ScopeEdge, do: (*call).autocert, about: about{
 			Instructions: []string{"POST `domain_name`. Answers the certificate of the domain, and orders one where the rules for on-demand orders allow it."},
 			Fields:       map[string]string{"domain_name": "the host name; required"},
-		}},
-	}
+		}})
 }
 
 // autocert answers what a name serves, and orders it first where that is allowed.

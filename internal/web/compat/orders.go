@@ -251,8 +251,11 @@ func (c *call) through(id int64) (api.OrderStory, error) {
 // and of its authorizations.
 func (c *call) opened(id int64) (api.OrderStory, error) {
 	path := "/orders/" + strconv.FormatInt(id, 10)
-	for range 5 {
+	for range 20 {
 		s, err := ask[api.OrderStory](c, "POST", path+"/step", nil)
+		if certfleet.KindOf(err) == certfleet.Conflict { // another node is at it right now
+			s, err = c.rested(id)
+		}
 		if err != nil || !s.FinishedAt.IsZero() {
 			return s, err
 		}
@@ -261,4 +264,14 @@ func (c *call) opened(id int64) (api.OrderStory, error) {
 		}
 	}
 	return c.readOrder(id)
+}
+
+// rested reads an order after a moment.
+func (c *call) rested(id int64) (api.OrderStory, error) {
+	select {
+	case <-c.ctx.Done():
+		return api.OrderStory{}, c.ctx.Err()
+	case <-time.After(100 * time.Millisecond):
+		return c.readOrder(id)
+	}
 }

@@ -19,6 +19,8 @@ var orderFields = []string{
 	"processing_strategy: create_order, process_single or process_multi", "label: what to call it",
 	"acme_account_id__primary: the account; empty means as the default policy says", "account_key_existing__primary: key_pem_md5 of the account, in place of its id",
 	"private_key_generate__primary: key technology such as EC_P256", "private_key_technology__primary: the same", "private_key_cycle__primary: key cycle", "acme_profile__primary: the CA's profile",
+	"acme_account_id__backup: an account on another ACME server, for a second certificate that is kept warm", "account_key_existing__backup: key_pem_md5 of the account, in place of its id",
+	"private_key_technology__backup: key technology of the second certificate", "private_key_cycle__backup: its key cycle", "acme_profile__backup: its CA's profile",
 }
 
 func (h *Handler) renewalRoutes() []route {

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/api"
+	"github.com/certfleet/certfleet/internal/solver/acmedns"
+	"github.com/certfleet/certfleet/internal/store"
+)
+
+// acmednsActs is what the API does with the solvers of type acmedns.
+type acmednsActs struct{ app *App }
+
+// Servers are those of the configuration, in its order.
+func (x acmednsActs) Servers() []api.ACMEDNSServer {
+	out := []api.ACMEDNSServer{}
+	for _, s := range x.app.Config.Solvers {
+		var c acmedns.Config
+		if s.Type != "acmedns" || s.Decode(&c) != nil {
+			continue
+		}
+		out = append(out, api.ACMEDNSServer{ID: int64(len(out) + 1), Solver: s.Label, URL: c.Server})
+	}
+	return out
+}
+
+// Ensure gives each name an account, unless it has one.
+func (x acmednsActs) Ensure(ctx context.Context, solver string, names []certfleet.Name) ([]api.Delegation, error) {
+	s, err := x.app.ACMEDNS(solver)
+	if err != nil {
+		return nil, err
+	}
+	rows := s.Ensure(ctx, names)
+	return api.All(rows, func(r *Delegation) api.Delegation { return ofDelegation(*r) }), x.note(ctx, solver, rows)
+}
+
+// Adopt keeps an account that exists.
+func (x acmednsActs) Adopt(ctx context.Context, solver string, a api.ACMEDNSAccount) (api.Delegation, error) {
+	s, err := x.app.ACMEDNS(solver)
+	if err != nil {
+		return api.Delegation{}, err
+	}
+	// The form is that of the files which are imported; the error would quote none of it.
+	file, err := json.Marshal(map[string]any{a.Name: map[string]any{"username": a.Username, "password": a.Password, "fulldomain": a.FullDomain, "subdomain": a.SubDomain, "allowfrom": a.AllowFrom}})
+	if err != nil {
+		return api.Delegation{}, errors.New("the account cannot be read")
+	}
+	rows, err := s.Import(ctx, bytes.NewReader(file), a.Replace)
+	switch {
+	case err != nil:
+		return api.Delegation{}, err
+	case rows[0].Err != nil:
+		return api.Delegation{}, rows[0].Err
+	}
+	return ofDelegation(rows[0]), x.note(ctx, solver, rows)
+}
+
+func ofDelegation(r Delegation) api.Delegation {
+	d := api.Delegation{Name: r.Name, Record: r.Record, Target: r.Target, New: r.New}
+	if r.Err != nil {
+		d.Problem, d.Advice = r.Err.Error(), certfleet.AdviceOf(r.Err)
+		if e, ok := errors.AsType[*certfleet.Error](r.Err); ok {
+			d.Problem = e.Msg
+		}
+	}
+	return d
+}
+
+// note puts on record which names got an account.
+func (x acmednsActs) note(ctx context.Context, solver string, rows []Delegation) error {
+	return x.app.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		for _, r := range rows {
+			if !r.New {
+				continue
+			}
+			if err := tx.Event(ctx, certfleet.Event{Kind: "acmedns.account", Msg: r.Name + " has an account at the acme-dns server of solver " + solver}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
