@@ -50,6 +50,9 @@ var arrows = map[string]string{
 	"internal/certdeploy": "internal/agent internal/config internal/target/sftp internal/updater",
 
 	"internal/keystore/stored": "internal/keystore internal/store",
+
+	"internal/store/storetest":        "internal/trial",
+	"internal/target/redis/redistest": "internal/trial",
 }
 
 // confined names what may be imported by few rooms only.

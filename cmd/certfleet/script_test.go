@@ -14,6 +14,7 @@ import (
 
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/porttest"
+	"github.com/certfleet/certfleet/internal/trial"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -46,7 +47,7 @@ func installed(cond string) (bool, error) {
 		return false, fmt.Errorf("condition %q is not known", cond)
 	}
 	_, err := exec.LookPath(name)
-	return err == nil || os.Getenv("CERTFLEET_REAL") == "1", nil
+	return err == nil || trial.Real(), nil
 }
 
 func setup(e *testscript.Env) error {

@@ -32,6 +32,7 @@ func accountKey(t *testing.T) string {
 }
 
 func TestAKeyWithoutAnAccountIsNotRegisteredByAnImport(t *testing.T) {
+	t.Parallel()
 	f := start(t, pebble.Options{})
 	c := offline(f)
 	_, err := c.AddAccount(t.Context(), client.NewAccount{Label: "moved", Authority: "pebble", Key: accountKey(t), Agree: true})
@@ -45,6 +46,7 @@ func TestAKeyWithoutAnAccountIsNotRegisteredByAnImport(t *testing.T) {
 }
 
 func TestAnImportedAccountIsFoundByItsKey(t *testing.T) {
+	t.Parallel()
 	f := start(t, pebble.Options{})
 	c := offline(f)
 	key := accountKey(t)
@@ -67,6 +69,7 @@ func TestAnImportedAccountIsFoundByItsKey(t *testing.T) {
 }
 
 func TestAnAccountTheCARefusedIsAskedForAgain(t *testing.T) {
+	t.Parallel()
 	f := start(t, pebble.Options{})
 	c := offline(f)
 	n := client.NewAccount{Label: "second", Authority: "pebble", Contact: []string{"tls@certfleet.test"}}

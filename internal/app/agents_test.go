@@ -190,6 +190,7 @@ func (h *house) until(label, state string) {
 }
 
 func TestAgentsJoinFetchReportAndAreRevoked(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	for _, l := range []string{"edge-1", "edge-2"} {
 		if _, err := h.c.AddTarget(t.Context(), client.Target{Label: l, Type: "pull"}); err != nil {
@@ -293,6 +294,7 @@ func TestAgentsJoinFetchReportAndAreRevoked(t *testing.T) {
 }
 
 func TestAJoinTokenIsGoodOnceInTimeAndAtItsManagerAlone(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	b := newBeside(t, "")
 	refused := func(what, token string) {
@@ -350,6 +352,7 @@ func mustPin(t *testing.T, token string) string {
 }
 
 func TestAJoinWhoseAnswerWasLostGoesOnWithItsKey(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	b, token := newBeside(t, ""), h.invite("edge-1")
 	if err := os.MkdirAll(filepath.Join(b.conf.Identity, "in the way"), 0o700); err != nil {
@@ -373,6 +376,7 @@ func TestAJoinWhoseAnswerWasLostGoesOnWithItsKey(t *testing.T) {
 }
 
 func TestAgentsHaveAListenerOfTheirOwnWhereTheAPIIsPlain(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, func(c *config.Config) { c.TLS.Plain, c.Listen.Agents = true, "127.0.0.1:0" })
 	h.url = "https://" + h.app.Addr("agents")
 	if _, err := h.c.AddTarget(t.Context(), client.Target{Label: "edge-1", Type: "pull"}); err != nil {
@@ -402,6 +406,7 @@ func TestAgentsHaveAListenerOfTheirOwnWhereTheAPIIsPlain(t *testing.T) {
 }
 
 func TestAnAgentRenewsItsIdentityAtHalfOfItsLife(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.app.Enroll.Life = 4 * time.Second
 	b := newBeside(t, "")

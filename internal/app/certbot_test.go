@@ -52,6 +52,7 @@ func (b *certbot) link(name, file string) {
 }
 
 func TestWhatCertbotRenewsInAWatchedFolderIsTakenOverAndDelivered(t *testing.T) {
+	t.Parallel()
 	ca, err := pki.NewCA("certbot's CA", time.Now())
 	if err != nil {
 		t.Fatal(err)

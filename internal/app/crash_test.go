@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"github.com/certfleet/certfleet/internal/solver/http01"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // The environment that makes the test binary a node: where it dies ("never"
@@ -45,6 +47,7 @@ func TestMain(m *testing.M) {
 		os.Exit(beNode(place))
 	}
 	beBeside()
+	flag.Set("test.parallel", "6") // most of a test is waiting
 	os.Exit(m.Run())
 }
 
@@ -256,6 +259,9 @@ func killEverywhere(t *testing.T, url func(testing.TB) string) {
 	url(t) // skips here when there is no server
 	for _, place := range []string{"placing", "placed", "intended", "presented", "answered", "key made", "finalized", "downloaded"} {
 		t.Run(place, func(t *testing.T) {
+			if place != "placed" && place != "finalized" {
+				trial.InFull(t)
+			}
 			t.Parallel()
 			n := newNestAt(t, url(t))
 			id := n.want("killed.example")[0]
@@ -288,6 +294,7 @@ func killEverywhere(t *testing.T, url func(testing.TB) string) {
 // TestOfTwoNodesOneMayDie lets two processes share a store; one dies in the
 // middle of its first order, and the other does all the work.
 func TestOfTwoNodesOneMayDie(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) { t.Parallel(); oneDies(newNest(t)) })
 	t.Run("postgres", func(t *testing.T) { t.Parallel(); oneDies(newNestAt(t, storetest.PostgresURL(t))) })

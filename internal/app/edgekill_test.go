@@ -28,6 +28,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // outpost is a nest whose nodes push to an agent that outlives them.
@@ -270,6 +271,9 @@ func TestAManagerKilledInADeliveryDeliversTheRest(t *testing.T) {
 	const many = 40
 	for _, place := range []string{"delivery claimed", "delivery opened", "within", "delivery handed"} {
 		t.Run(place, func(t *testing.T) {
+			if place != "within" {
+				trial.InFull(t)
+			}
 			eachStore(t, func(t *testing.T, url string) {
 				t.Parallel()
 				o := newOutpost(t, url)
@@ -313,6 +317,7 @@ func TestAManagerKilledInADeliveryDeliversTheRest(t *testing.T) {
 // push. Another delivers that version and a newer one; what the first still pushes
 // when it wakes must not take their place.
 func TestAManagerThatSleptThroughADeliveryIsHarmless(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	for _, place := range []string{"delivery claimed", "delivery opened", "delivery handed"} {
 		t.Run(place, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 // TestNodesShareOnePostgres lets two nodes work on one store; only the first
 // listens for challenges, so it answers for orders of the other.
 func TestNodesShareOnePostgres(t *testing.T) {
+	t.Parallel()
 	url := storetest.PostgresURL(t)
 	f := startOn(t, pebble.Options{NonceReject: 5}, config.Database(url))
 	second := *f.Config

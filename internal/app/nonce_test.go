@@ -9,6 +9,7 @@ import (
 // TestThreeOfTenNoncesRefused issues through a CA that refuses good nonces, and
 // uses authorizations again or never.
 func TestThreeOfTenNoncesRefused(t *testing.T) {
+	t.Parallel()
 	for name, reuse := range map[string]int{"authorizations used again": 90, "never": 0} {
 		t.Run(name, func(t *testing.T) {
 			f := start(t, pebble.Options{NonceReject: 30, AuthzReuse: reuse})

@@ -65,6 +65,7 @@ func older(t *testing.T) *scripts {
 }
 
 func TestScriptsMakeAnAccountAndGiveItUp(t *testing.T) {
+	t.Parallel()
 	s := older(t)
 	form := "acme_server_id=1&account__name=scripts&account__contact=tls@certfleet.test"
 	made := s.post("success", "/acme-account/new.json", form)
@@ -99,6 +100,7 @@ func TestScriptsMakeAnAccountAndGiveItUp(t *testing.T) {
 }
 
 func TestScriptsOrderFreeform(t *testing.T) {
+	t.Parallel()
 	s := older(t)
 	got := s.post("success", "/acme-order/new/freeform.json", "processing_strategy=process_single&domain_names_http01=a.certfleet.test,b.certfleet.test&acme_account_id__primary=1&private_key_technology__primary=EC_P384&private_key_cycle__primary=single_use")
 	if field(got, "AcmeOrder.acme_status_order") != "valid" || field(got, "AcmeOrder.acme_order_processing_status") != "certificate_downloaded" || field(got, "AcmeOrder.x509_certificate_id") == nil {
@@ -123,6 +125,7 @@ func TestScriptsOrderFreeform(t *testing.T) {
 }
 
 func TestScriptsStepAnOrder(t *testing.T) {
+	t.Parallel()
 	s := older(t)
 	got := s.post("success", "/acme-order/new/freeform.json", "processing_strategy=process_multi&domain_names_http01=step.certfleet.test")
 	if field(got, "AcmeOrder.order_url") == nil || field(got, "AcmeOrder.is_processing") != true {
@@ -144,6 +147,7 @@ func TestScriptsStepAnOrder(t *testing.T) {
 }
 
 func TestScriptsMarkAnOrderAndRetry(t *testing.T) {
+	t.Parallel()
 	s := older(t)
 	got := s.post("success", "/acme-order/new/freeform.json", "processing_strategy=create_order&domain_names_http01=mark.certfleet.test")
 	path := fmt.Sprintf("/acme-order/%v", field(got, "AcmeOrder.id"))
@@ -159,6 +163,7 @@ func TestScriptsMarkAnOrderAndRetry(t *testing.T) {
 }
 
 func TestScriptsGetACertificateIfNeeded(t *testing.T) {
+	t.Parallel()
 	s := older(t)
 	ask := func(name string) map[string]any {
 		got := s.post("success", "/api/domain/certificate-if-needed.json", url.Values{"domain_name": {name}, "processing_strategy": {"process_single"}, "account_key_option__primary": {"system_configuration_default"}}.Encode())

@@ -20,6 +20,7 @@ import (
 // TestANameIsOrderedWhileAnEdgeWaits is a handshake's way from an unknown name
 // to its pair, over the routes that older edges use.
 func TestANameIsOrderedWhileAnEdgeWaits(t *testing.T) {
+	t.Parallel()
 	f := start(t, pebble.Options{})
 	f.Config.Listen.Edge = addr(freePort(t))
 	f.Config.Edge.Trusted = config.Prefixes{netip.MustParsePrefix("127.0.0.0/8")}

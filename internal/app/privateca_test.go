@@ -44,6 +44,7 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 func TestNodesOfOneDatabaseShareThePrivateCA(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := app.Setup{Path: filepath.Join(dir, "certfleet.yaml"), Authority: "letsencrypt", Agree: true,
 		Choices: config.Choices{StateDir: filepath.Join(dir, "state"), Database: config.Database(storetest.EmptyPostgresURL(t)), API: config.Off, HTTP01: config.Off}}
@@ -77,6 +78,7 @@ func TestNodesOfOneDatabaseShareThePrivateCA(t *testing.T) {
 }
 
 func TestAnotherPrivateCAIsRefusedWithAdvice(t *testing.T) {
+	t.Parallel()
 	c := manager(t)
 	ca, err := pki.NewCA("stranger", time.Now())
 	if err != nil {
@@ -109,6 +111,7 @@ func failed(list []app.Finding, check, advice string) bool {
 // TestAWrongSealingKeyIsFoundBeforeAnythingIsMade although nothing but what init
 // makes was sealed yet.
 func TestAWrongSealingKeyIsFoundBeforeAnythingIsMade(t *testing.T) {
+	t.Parallel()
 	c := manager(t)
 	right, err := app.OpenKeeper(c)
 	if err != nil {

@@ -21,12 +21,13 @@ import (
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/keeper/file"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/store/storetest"
 )
 
 // manager is a host that init has set up.
 func manager(t *testing.T) *config.Config {
 	t.Helper()
-	dir := t.TempDir()
+	dir := storetest.Dir(t)
 	s := app.Setup{Path: filepath.Join(dir, "certfleet.yaml"), Authority: "office", Directory: "https://127.0.0.1:1/directory", Agree: true,
 		Choices: config.Choices{StateDir: filepath.Join(dir, "state"), API: config.Off, HTTP01: config.Off}}
 	if _, err := app.Init(t.Context(), s, func(app.Made) {}); err != nil {
@@ -77,6 +78,7 @@ func opens(t *testing.T, c *config.Config, sealed [][]byte) {
 }
 
 func TestRekeyGoesOnWhereverItWasInterrupted(t *testing.T) {
+	t.Parallel()
 	for name, interrupt := range map[string]func(t *testing.T, c *config.Config, cancel func(), done int){
 		"not at all":               func(*testing.T, *config.Config, func(), int) {},
 		"after the first key":      func(_ *testing.T, _ *config.Config, cancel func(), done int) { cancelAt(done, 1, cancel) },
@@ -123,6 +125,7 @@ func cancelAt(done, at int, cancel func()) {
 }
 
 func TestRekeyToAKeyElsewhereLeavesTheFilesAlone(t *testing.T) {
+	t.Parallel()
 	c := manager(t)
 	sealed := seal(t, c, 1)
 	_, path := c.KeyReference().Split()
@@ -140,6 +143,7 @@ func TestRekeyToAKeyElsewhereLeavesTheFilesAlone(t *testing.T) {
 }
 
 func TestInitGoesOnWhereItWasInterrupted(t *testing.T) {
+	t.Parallel()
 	c := manager(t)
 	for _, lost := range []string{app.CACertFile, "certfleet.db"} {
 		if err := os.Remove(app.StatePath(c, lost)); err != nil {
@@ -165,6 +169,7 @@ func TestInitGoesOnWhereItWasInterrupted(t *testing.T) {
 }
 
 func TestInitOfASecondNodeAsksForTheKeyAndMakesNothing(t *testing.T) {
+	t.Parallel()
 	for name, n := range map[string]int{"nothing sealed yet": 0, "keys sealed": 1} {
 		t.Run(name, func(t *testing.T) {
 			c := manager(t)
@@ -196,6 +201,7 @@ func TestInitOfASecondNodeAsksForTheKeyAndMakesNothing(t *testing.T) {
 }
 
 func TestEncryptedBackupComesBackWithItsKeyAlone(t *testing.T) {
+	t.Parallel()
 	c := manager(t)
 	sealed := seal(t, c, 1)
 	path := filepath.Join(t.TempDir(), "backup.age")
@@ -218,6 +224,7 @@ func TestEncryptedBackupComesBackWithItsKeyAlone(t *testing.T) {
 }
 
 func TestReloadTakesOverWhatItCanAndNamesTheRest(t *testing.T) {
+	t.Parallel()
 	c := manager(t)
 	a := open(t, c)
 	text, err := os.ReadFile(c.Path)
@@ -253,6 +260,7 @@ func TestReloadTakesOverWhatItCanAndNamesTheRest(t *testing.T) {
 }
 
 func TestReloadTakesTheKeyOfARekey(t *testing.T) {
+	t.Parallel()
 	c := manager(t)
 	sealed := seal(t, c, 2)
 	a := open(t, c)
@@ -280,6 +288,7 @@ func TestReloadTakesTheKeyOfARekey(t *testing.T) {
 // TestProblemsOfPluginsSayWhereTheyStand although only what is made of the
 // settings finds them.
 func TestProblemsOfPluginsSayWhereTheyStand(t *testing.T) {
+	t.Parallel()
 	c := manager(t)
 	b, err := os.ReadFile(c.Path)
 	if err != nil {
@@ -309,6 +318,7 @@ func TestProblemsOfPluginsSayWhereTheyStand(t *testing.T) {
 }
 
 func TestOfflineAnswersAndStreams(t *testing.T) {
+	t.Parallel()
 	a := open(t, manager(t))
 	h := &http.Client{Transport: a.Offline("user:me")}
 	res, err := h.Post("http://offline/v1/certificates", "application/json", strings.NewReader(`{"names":["shop.example"]}`))
@@ -341,6 +351,7 @@ func TestOfflineAnswersAndStreams(t *testing.T) {
 }
 
 func TestReadOnlyNodeShowsAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	c := manager(t)
 	copied := filepath.Join(t.TempDir(), "copy.db")
 	if err := app.Backup(t.Context(), c, copied, false, nil); err != nil {
@@ -369,6 +380,7 @@ func TestReadOnlyNodeShowsAndChangesNothing(t *testing.T) {
 }
 
 func TestLogOfTheCAHasALevelOfItsOwn(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	log, levels := app.NewLog(&out, config.Log{Level: slog.LevelWarn, ACME: slog.LevelDebug, Format: "json"})
 	ca := log.With("log", "acme").WithGroup("acme")
@@ -386,6 +398,7 @@ func TestLogOfTheCAHasALevelOfItsOwn(t *testing.T) {
 }
 
 func TestCheckFindsWhatIsBroken(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		breaks func(t *testing.T, c *config.Config)
 		check  string

@@ -11,12 +11,14 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // TestAStoppedNodeWakesUpHarmless stops a process that holds a claim, as a
 // machine does that swaps or is moved. Another takes the order over when the
 // lease has ended; what the first still wants to write is refused.
 func TestAStoppedNodeWakesUpHarmless(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	for engine, url := range map[string]func(testing.TB) string{"sqlite": func(testing.TB) string { return "" }, "postgres": storetest.PostgresURL} {
 		for _, place := range []string{"placed", "presented", "key made", "finalized"} {

@@ -169,6 +169,7 @@ func (f *fleet) state(t testing.TB, id int64) (*certfleet.Certificate, string) {
 }
 
 func TestOneNameFromWantedToServed(t *testing.T) {
+	t.Parallel()
 	f := start(t, pebble.Options{NonceReject: 5, AlternateRoots: 1})
 	live := filepath.Join(f.dir, "tls")
 	edge := startEdge(t, filepath.Join(live, "live"))
@@ -209,6 +210,7 @@ func TestOneNameFromWantedToServed(t *testing.T) {
 }
 
 func TestANameThatMustFailSaysWhy(t *testing.T) {
+	t.Parallel()
 	f := start(t, pebble.Options{Blocked: []string{"blocked.example"}})
 	f.tx(t, func(ctx context.Context, tx *store.Tx) error {
 		return tx.AddPolicy(ctx, &certfleet.Policy{Label: "nobody", Spec: certfleet.PolicySpec{Authorities: []string{"pebble"}, Challenge: certfleet.DNS01, Solver: "missing"}})

@@ -22,6 +22,7 @@ import (
 	"github.com/certfleet/certfleet/internal/keeper"
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 const yearDay = 24 * time.Hour
@@ -101,9 +102,12 @@ func (l *line) read(r *http.Request) string {
 // bubble's clock, with two outages of three days at the worst moments.
 func TestAYearWithoutAnExpiredCertificate(t *testing.T) {
 	t.Parallel()
-	certs, length := map[string]int{"classic": 6, "medium": 3, "short": 1}, 365*yearDay
-	if os.Getenv("CERTFLEET_LONG") == "1" {
+	certs, length := map[string]int{"classic": 1, "medium": 1, "short": 1}, 365*yearDay
+	switch {
+	case trial.Long():
 		certs = map[string]int{"classic": 40, "medium": 40, "short": 20}
+	case trial.Full():
+		certs = map[string]int{"classic": 6, "medium": 3, "short": 1}
 	}
 	b := pebble.InProcess(pebble.Options{Profiles: lives, NonceReject: 10, AlternateRoots: 1})
 	defer b.Close()

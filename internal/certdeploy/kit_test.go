@@ -25,6 +25,7 @@ import (
 	"github.com/certfleet/certfleet/internal/agent"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // TestMain lets the test binary be each of the two programs.
@@ -185,12 +186,7 @@ func ours(t testing.TB, public string) (h host, live string) {
 // sshd starts this machine's OpenSSH server.
 func sshd(t testing.TB, public string) host {
 	t.Helper()
-	if _, err := os.Stat("/usr/sbin/sshd"); err != nil {
-		if os.Getenv("CERTFLEET_REAL") == "1" {
-			t.Fatal("OpenSSH's sshd is not installed")
-		}
-		t.Skip("OpenSSH's sshd is not installed")
-	}
+	trial.Program(t, "sshd", "openssh-server")
 	if os.Getuid() == 0 {
 		os.MkdirAll("/run/sshd", 0o755) // where it separates privileges
 	}

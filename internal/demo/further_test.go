@@ -7,15 +7,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func TestThePrintedCurlLinesWork(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("CERTFLEET_REAL") == "1" {
-			t.Fatal("curl is not installed")
-		}
-		t.Skip("curl is not installed")
-	}
+	trial.Program(t, "curl", "curl")
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

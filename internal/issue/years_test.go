@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -15,6 +14,7 @@ import (
 	"github.com/certfleet/certfleet/internal/fakeca"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // dayLong is a night and a day.
@@ -47,7 +47,7 @@ func changing() []fakeca.Profile {
 func TestYearsWithinAllLimits(t *testing.T) {
 	t.Parallel()
 	per, days := map[string]int{"classic": 4, "tlsserver": 3, "shortlived": 1}, 365
-	if os.Getenv("CERTFLEET_LONG") == "1" {
+	if trial.Long() {
 		per, days = map[string]int{"classic": 40, "tlsserver": 40, "shortlived": 20}, 730
 	}
 	synctest.Test(t, func(t *testing.T) {

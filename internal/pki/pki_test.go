@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // chain is root -> intermediate -> leaf, as public CAs have it.
@@ -193,12 +194,7 @@ func TestParseKeyNeverRepeatsItsInput(t *testing.T) {
 
 // TestEncryptedKeysAreExplained uses what openssl writes, in its old and new forms.
 func TestEncryptedKeysAreExplained(t *testing.T) {
-	if _, err := exec.LookPath("openssl"); err != nil {
-		if os.Getenv("CERTFLEET_REAL") == "1" {
-			t.Fatal("openssl is missing")
-		}
-		t.Skip("openssl is not installed")
-	}
+	trial.Program(t, "openssl", "openssl")
 	plain := filepath.Join(t.TempDir(), "k.pem")
 	os.WriteFile(plain, must(MarshalKey(key(t, certfleet.RSA2048)))(t), 0o600)
 	for _, args := range []string{

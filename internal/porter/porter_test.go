@@ -17,6 +17,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 var testCA = func() *pki.CA {
@@ -48,18 +49,6 @@ func export(t *testing.T, f Format, p Pack) File {
 		t.Fatalf("%s: %v", f, err)
 	}
 	return out
-}
-
-// program skips, or fails where everything real must be there.
-func program(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err == nil {
-		return
-	}
-	if os.Getenv("CERTFLEET_REAL") == "1" {
-		t.Fatalf("%s is missing", name)
-	}
-	t.Skipf("%s is not installed", name)
 }
 
 func run(t *testing.T, stdin []byte, argv ...string) string {
@@ -137,7 +126,7 @@ func unzip(t *testing.T, f File) map[string]string {
 }
 
 func TestOpenSSLReadsWhatIsExported(t *testing.T) {
-	program(t, "openssl")
+	trial.Program(t, "openssl", "openssl")
 	p := pack(t, "www.example.com")
 	out := run(t, export(t, PKCS12, p).Body, "openssl", "pkcs12", "-nodes", "-passin", "pass:s3cret-pass")
 	if _, _, err := pki.ParsePair([]byte(out), certfleet.Secret(out)); err != nil || strings.Count(out, "BEGIN CERTIFICATE") != 2 {
@@ -152,7 +141,7 @@ func TestOpenSSLReadsWhatIsExported(t *testing.T) {
 }
 
 func TestKeytoolReadsTheKeyStore(t *testing.T) {
-	program(t, "keytool")
+	trial.Program(t, "keytool", "default-jre-headless")
 	file := filepath.Join(t.TempDir(), "shop.jks")
 	os.WriteFile(file, export(t, JKS, pack(t, "www.example.com")).Body, 0o600)
 	if out := run(t, nil, "keytool", "-list", "-keystore", file, "-storepass", "s3cret-pass"); !strings.Contains(out, "shop") || !strings.Contains(out, "PrivateKeyEntry") {

@@ -3,13 +3,13 @@ package simulate
 import (
 	"bytes"
 	"encoding/json"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/certfleet/certfleet/internal/plan"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func run(t *testing.T, o Options) *Result {
@@ -62,7 +62,7 @@ func TestYearsWithAllThatCanHappen(t *testing.T) {
 	t.Parallel()
 	o := Options{Fleet: 60, Days: 730, Seed: 3, Mix: Mixes["all"], BadNonces: 0.05,
 		Outages: []Outage{{200, 3 * day}, {401, 3 * day}}, Revokes: []Revocation{{400, 0.3}}}
-	if os.Getenv("CERTFLEET_LONG") == "1" {
+	if trial.Long() {
 		o.Fleet = 2000
 	}
 	r := run(t, o)

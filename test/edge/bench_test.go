@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 const (
@@ -50,7 +52,7 @@ func BenchmarkHandshake(b *testing.B) {
 		{"many", withCaddy([]*contender{static(), module(10_000), manyNames(100_000, 10_000), manyNames(100_000, 100_000), haproxy(100_000), goServer(100_000)}, 100_000)},
 	} {
 		b.Run(group.name, func(b *testing.B) {
-			if group.name == "many" && os.Getenv("CERTFLEET_LONG") != "1" {
+			if group.name == "many" && !trial.Long() {
 				b.Skip("a hundred thousand names take minutes to make; set CERTFLEET_LONG=1")
 			}
 			compare(b, group.list)

@@ -16,6 +16,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/target/redis/redistest"
 	"github.com/certfleet/certfleet/internal/target/targettest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // shops are pairs for shop0.example.com and so on, made once for all contenders.
@@ -140,7 +141,7 @@ frontend tls
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			b.Fatal(err)
 		}
-		c.process(b, exec.Command(redistest.Program(b, "haproxy", "haproxy"), "-db", "-f", file))
+		c.process(b, exec.Command(trial.Program(b, "haproxy", "haproxy"), "-db", "-f", file))
 	}}
 }
 

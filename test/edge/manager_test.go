@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // certSigner is a private key.
@@ -134,6 +135,7 @@ func TestOneLookupForACrowd(t *testing.T) {
 }
 
 func TestCrowdIsNotHeldUpForEver(t *testing.T) {
+	trial.InFull(t)
 	m := newManager(t)
 	r := start(t, settings{Options: fmt.Sprintf("redis = false, manager = %q, manager_timeout = 300, wait = 0.2", m.URL)})
 	m.set(func() { m.delay = 2 * time.Second })

@@ -8,9 +8,11 @@ import (
 	"github.com/certfleet/certfleet/client"
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/pebble"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func TestAHandshakeHasAnAllowedNameOrdered(t *testing.T) {
+	trial.InFull(t)
 	h := newHouse(t, func(c *config.Config, _ *pebble.Options) {
 		c.OnDemand.Patterns = []string{`[a-z0-9-]+\.shops\.example\.com`}
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/target/redis"
 	"github.com/certfleet/certfleet/internal/target/redis/redistest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 const expire = "/.peter_sslers/nginx/shared_cache/expire"
@@ -56,6 +57,7 @@ func TestRemovedNameGoesFromEveryEdge(t *testing.T) {
 }
 
 func TestHungRedisCostsABoundedWait(t *testing.T) {
+	trial.InFull(t)
 	r := start(t, settings{Options: "redis_read_timeout = 300, error_ttl = 0.2"})
 	known := r.bundle(1, "known.example.com")
 	r.deliver(known)
@@ -131,6 +133,7 @@ func TestRedisOverTLSIsVerified(t *testing.T) {
 }
 
 func TestReloadDuringTrafficLosesNoHandshake(t *testing.T) {
+	trial.InFull(t)
 	r := start(t, settings{Workers: 2})
 	b := r.bundle(1, "shop.example.com")
 	r.deliver(b)
@@ -171,6 +174,7 @@ func (r *rig) traffic(clients int, pick func(i int) (name string, want map[strin
 }
 
 func TestRenewalUnderLoadIsEverywhereWithinTwoSeconds(t *testing.T) {
+	trial.InFull(t)
 	for _, how := range []string{"publish", "expire route"} {
 		t.Run(how, func(t *testing.T) {
 			s := settings{Workers: 2}
@@ -211,6 +215,7 @@ func TestRenewalUnderLoadIsEverywhereWithinTwoSeconds(t *testing.T) {
 }
 
 func TestFloodOfBogusNamesEvictsNoPair(t *testing.T) {
+	trial.InFull(t)
 	r := start(t, settings{Dict: "700k", Workers: 2, Options: "subscribe = false"})
 	var real []certfleet.Bundle
 	for i := range 250 {
@@ -245,6 +250,7 @@ func TestFloodOfBogusNamesEvictsNoPair(t *testing.T) {
 }
 
 func TestPairsAreRefreshedBeforeAnybodyWaits(t *testing.T) {
+	trial.InFull(t)
 	r := start(t, settings{Options: "ttl = 1, subscribe = false"})
 	b := r.bundle(1, "shop.example.com")
 	r.deliver(b)

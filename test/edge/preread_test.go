@@ -10,6 +10,7 @@ import (
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/target/redis/redistest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // streamModule is Debian's.
@@ -20,11 +21,7 @@ const streamModule = "/usr/lib/nginx/modules/ngx_stream_module.so"
 func front(t testing.TB, listen, node string) string {
 	t.Helper()
 	if _, err := os.Stat(streamModule); err != nil {
-		const text = "nginx has no stream module; apt-get install libnginx-mod-stream"
-		if os.Getenv("CERTFLEET_REAL") == "1" {
-			t.Fatal(text)
-		}
-		t.Skip(text)
+		trial.Missing(t, "nginx's stream module", "libnginx-mod-stream")
 	}
 	text, err := os.ReadFile(filepath.Join(luaDir(t), "examples", "tlsalpn01.conf"))
 	if err != nil {
@@ -39,6 +36,7 @@ func front(t testing.TB, listen, node string) string {
 }
 
 func TestALPNChallengesPassThroughNginx(t *testing.T) {
+	trial.InFull(t)
 	public, node := port(t), loopback(port(t))
 	h := newHouse(t, func(c *config.Config, o *pebble.Options) { o.TLSPort, c.Listen.TLSALPN01 = public, node })
 	r := start(t, settings{Listen: "proxy_protocol", Stream: front(t, string(loopback(public)), string(node))})

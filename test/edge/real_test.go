@@ -2,7 +2,6 @@ package edge
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/client"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func TestRealManagerAnswersForWhatRedisHasNot(t *testing.T) {
@@ -31,6 +31,7 @@ func TestRealManagerAnswersForWhatRedisHasNot(t *testing.T) {
 }
 
 func TestManagerTurnsAStrangersTokenAway(t *testing.T) {
+	trial.InFull(t)
 	h := newHouse(t, nil)
 	r := start(t, settings{Options: fmt.Sprintf("manager = %q, error_ttl = 0.2", strings.Replace(h.withToken(), edgeToken, "cf_not-a-token", 1))})
 	h.want("default", nil, "shop.example.com")
@@ -41,6 +42,7 @@ func TestManagerTurnsAStrangersTokenAway(t *testing.T) {
 }
 
 func TestHostileServerNamesNeverReachTheRealManager(t *testing.T) {
+	trial.InFull(t)
 	h := newHouse(t, nil)
 	r := start(t, settings{Options: fmt.Sprintf("redis = false, manager = %q", h.withToken())})
 	h.want("default", nil, "shop.example.com")
@@ -56,6 +58,7 @@ func TestHostileServerNamesNeverReachTheRealManager(t *testing.T) {
 }
 
 func TestRenewalByTheManagerIsServedWithinTwoSeconds(t *testing.T) {
+	trial.InFull(t)
 	r := start(t, settings{Workers: 2})
 	r.listening()
 	h := newHouse(t, nil)
@@ -113,8 +116,9 @@ func (r *rig) generation(version int64, n int) (all []certfleet.Bundle, prints m
 
 // TestManyNamesRenewUnderLoad renews everything at once while clients come.
 func TestManyNamesRenewUnderLoad(t *testing.T) {
+	trial.InFull(t)
 	n := 500
-	if os.Getenv("CERTFLEET_LONG") == "1" {
+	if trial.Long() {
 		n = 10000
 	}
 	r := start(t, settings{Workers: 2, Dict: "128m"})

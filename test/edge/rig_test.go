@@ -26,6 +26,7 @@ import (
 	"github.com/certfleet/certfleet/internal/target/redis"
 	"github.com/certfleet/certfleet/internal/target/redis/redistest"
 	"github.com/certfleet/certfleet/internal/target/targettest"
+	"github.com/certfleet/certfleet/internal/trial"
 	goredis "github.com/redis/go-redis/v9"
 )
 
@@ -115,11 +116,7 @@ func modules(t testing.TB) []string {
 		}
 	}
 	if len(list) < 2 {
-		const text = "nginx has no ngx_lua; apt-get install libnginx-mod-http-lua"
-		if os.Getenv("CERTFLEET_REAL") == "1" {
-			t.Fatal(text)
-		}
-		t.Skip(text)
+		trial.Missing(t, "ngx_lua", "libnginx-mod-http-lua")
 	}
 	return list
 }
@@ -135,7 +132,7 @@ func luaDir(t testing.TB) string {
 
 func start(t testing.TB, s settings) *rig {
 	t.Helper()
-	redistest.Program(t, "nginx", "nginx")
+	trial.Program(t, "nginx", "nginx")
 	r := &rig{TB: t, settings: s, Dir: t.TempDir(), Lua: luaDir(t), Load: modules(t)}
 	if s.Stream != "" {
 		r.Load = append(r.Load, streamModule)
@@ -205,7 +202,7 @@ func (r *rig) writeConfig() {
 
 func (r *rig) run() {
 	r.Helper()
-	r.cmd = exec.Command(redistest.Program(r, "nginx", "nginx"), "-p", r.Dir, "-c", filepath.Join(r.Dir, "nginx.conf"), "-e", filepath.Join(r.Dir, "error.log"))
+	r.cmd = exec.Command(trial.Program(r, "nginx", "nginx"), "-p", r.Dir, "-c", filepath.Join(r.Dir, "nginx.conf"), "-e", filepath.Join(r.Dir, "error.log"))
 	var out strings.Builder
 	r.cmd.Stderr = &out
 	if err := r.cmd.Start(); err != nil {

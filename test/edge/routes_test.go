@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/certfleet/certfleet/internal/target/redis"
-	"github.com/certfleet/certfleet/internal/target/redis/redistest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func contains(s, part string) bool { return strings.Contains(s, part) }
@@ -63,6 +63,7 @@ func TestExpireRoutesAnswerAsPeterSSLersExpects(t *testing.T) {
 }
 
 func TestExpiredNameIsLookedUpByEveryWorker(t *testing.T) {
+	trial.InFull(t)
 	r := start(t, settings{Workers: 2, Options: "layout = 2, subscribe = false", Redis: redis.Config{Layout: 2}})
 	first, second, other := r.bundle(1, "shop.example.com"), r.bundle(2, "shop.example.com"), r.bundle(3, "other.example.com")
 	r.deliver(first, other)
@@ -171,7 +172,7 @@ func TestAutocertOfTheShimOrdersWithoutAsking(t *testing.T) {
 func TestLuaUnitsAndLint(t *testing.T) {
 	for _, c := range []struct{ program, debian, args string }{{"busted", "lua-busted", ""}, {"luacheck", "lua-check", ". --no-color"}} {
 		t.Run(c.program, func(t *testing.T) {
-			cmd := exec.Command(redistest.Program(t, c.program, c.debian), strings.Fields(c.args)...)
+			cmd := exec.Command(trial.Program(t, c.program, c.debian), strings.Fields(c.args)...)
 			cmd.Dir, cmd.Env = luaDir(t), os.Environ()
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)

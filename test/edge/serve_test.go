@@ -18,6 +18,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/target/redis"
 	"github.com/certfleet/certfleet/internal/target/targettest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func sealFile(t *testing.T) string {
@@ -81,8 +82,9 @@ func (r *rig) serves(n int) {
 }
 
 func TestManyNamesAreServed(t *testing.T) {
+	trial.InFull(t)
 	n := 1000
-	if os.Getenv("CERTFLEET_LONG") == "1" {
+	if trial.Long() {
 		n = 10000
 	}
 	start(t, settings{Workers: 2, Dict: "64m"}).serves(n)

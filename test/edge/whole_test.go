@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet/client"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // run starts a prime or a verify and waits for its end.
@@ -36,6 +37,7 @@ func (h *house) verify() *client.TargetRun {
 }
 
 func TestPrimeFillsARedisThatCameBackEmpty(t *testing.T) {
+	trial.InFull(t)
 	r := start(t, settings{Options: "error_ttl = 0.2"})
 	h := newHouse(t, nil)
 	h.target(r)

@@ -3,11 +3,11 @@ package storetest
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync"
 	"testing"
 
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // template is a database with the whole schema, which each test gets a copy of.
@@ -36,7 +36,7 @@ func EmptyPostgresURL(t testing.TB) string {
 
 func database(t testing.TB, from string) string {
 	t.Helper()
-	if os.Getenv("CERTFLEET_REAL") != "1" {
+	if !trial.Real() {
 		t.Skip("PostgreSQL is started only with CERTFLEET_REAL=1, as make test sets it")
 	}
 	s, err := startOnce()

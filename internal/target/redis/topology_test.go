@@ -14,6 +14,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/target/redis/redistest"
 	"github.com/certfleet/certfleet/internal/target/targettest"
+	"github.com/certfleet/certfleet/internal/trial"
 	goredis "github.com/redis/go-redis/v9"
 )
 
@@ -98,7 +99,7 @@ func TestSentinelsKnowThePrimary(t *testing.T) {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(redistest.Program(t, "redis-server", "redis-server"), conf, "--sentinel")
+	cmd := exec.Command(trial.Program(t, "redis-server", "redis-server"), conf, "--sentinel")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/certfleet/certfleet/internal/agent"
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/target/targettest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // keyFile writes a new private key and answers its file and public line.
@@ -100,12 +101,7 @@ func freePort(t testing.TB) int {
 // sshd starts this machine's OpenSSH server for whoever runs the test.
 func sshd(t testing.TB, keyKind string, more ...string) host {
 	t.Helper()
-	if _, err := os.Stat("/usr/sbin/sshd"); err != nil {
-		if os.Getenv("CERTFLEET_REAL") == "1" {
-			t.Fatal("OpenSSH's sshd is not installed")
-		}
-		t.Skip("OpenSSH's sshd is not installed")
-	}
+	trial.Program(t, "sshd", "openssh-server")
 	if os.Getuid() == 0 {
 		os.MkdirAll("/run/sshd", 0o755) // where it separates privileges
 	}

@@ -17,21 +17,12 @@ import (
 	"github.com/certfleet/certfleet/internal/pki/lineage"
 	"github.com/certfleet/certfleet/internal/probe"
 	"github.com/certfleet/certfleet/internal/target/targettest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
-
-func need(t *testing.T, program string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		if os.Getenv("CERTFLEET_REAL") == "1" {
-			t.Fatalf("%s is not installed", program)
-		}
-		t.Skipf("%s is not installed", program)
-	}
-}
 
 // OpenSSH's own client is what people push with by hand.
 func TestOpenSSHClientPushesToAgent(t *testing.T) {
-	need(t, "sftp")
+	trial.Program(t, "sftp", "openssh-client")
 	h, live := ours(t, nil)
 	b := shop(t, 1)
 	files, err := lineage.Split(b)
@@ -76,7 +67,7 @@ http {
 
 // The whole way: pushed, live, reloaded, and seen in a handshake.
 func TestPushIsServedByNginxBehindAgent(t *testing.T) {
-	need(t, "nginx")
+	trial.Program(t, "nginx", "nginx")
 	dir, port := t.TempDir(), freePort(t)
 	conf := filepath.Join(dir, "nginx.conf")
 	h, live := ours(t, func(c *agent.Config) {

@@ -14,6 +14,7 @@ import (
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/probe"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // server is a real HAProxy of this machine in a folder of its own.
@@ -38,12 +39,7 @@ frontend web
 
 func start(t *testing.T, level string) *server {
 	t.Helper()
-	if _, err := exec.LookPath("haproxy"); err != nil {
-		if os.Getenv("CERTFLEET_REAL") == "1" {
-			t.Fatal("haproxy is not installed")
-		}
-		t.Skip("haproxy is not installed")
-	}
+	trial.Program(t, "haproxy", "haproxy")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

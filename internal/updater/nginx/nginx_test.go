@@ -16,6 +16,7 @@ import (
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/probe"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // server is a real nginx of this machine in a folder of its own.
@@ -43,12 +44,7 @@ http {
 
 func start(t *testing.T) *server {
 	t.Helper()
-	if _, err := exec.LookPath("nginx"); err != nil {
-		if os.Getenv("CERTFLEET_REAL") == "1" {
-			t.Fatal("nginx is not installed")
-		}
-		t.Skip("nginx is not installed")
-	}
+	trial.Program(t, "nginx", "nginx")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

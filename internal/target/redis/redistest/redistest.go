@@ -5,12 +5,13 @@ package redistest
 import (
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // Server is a running redis-server.
@@ -21,22 +22,6 @@ type Server struct {
 	port   string
 	args   []string
 	cmd    *exec.Cmd
-}
-
-// Program finds a Debian program, or skips the test; with CERTFLEET_REAL=1 a
-// missing one fails it.
-func Program(t testing.TB, name, debian string) string {
-	t.Helper()
-	for _, dir := range []string{"", "/usr/sbin/", "/usr/bin/"} {
-		if path, err := exec.LookPath(dir + name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CERTFLEET_REAL") == "1" {
-		t.Fatalf("%s is not installed; apt-get install %s", name, debian)
-	}
-	t.Skipf("%s is not installed; apt-get install %s, or make test", name, debian)
-	return ""
 }
 
 // FreePort answers a loopback port that nothing listens on.
@@ -54,7 +39,7 @@ func FreePort(t testing.TB) string {
 // Start runs a server with more arguments, such as "--requirepass", "x".
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	Program(t, "redis-server", "redis-server")
+	trial.Program(t, "redis-server", "redis-server")
 	s := &Server{t: t, args: args, port: FreePort(t), Socket: filepath.Join(t.TempDir(), "redis.sock")}
 	s.Addr = "127.0.0.1:" + s.port
 	s.Run()
@@ -69,7 +54,7 @@ func (s *Server) URL(database int) string { return fmt.Sprintf("redis://%s/%d", 
 func (s *Server) Run() {
 	s.t.Helper()
 	args := append([]string{"--port", s.port, "--bind", "127.0.0.1", "--unixsocket", s.Socket, "--save", "", "--appendonly", "no", "--dir", filepath.Dir(s.Socket), "--enable-debug-command", "yes"}, s.args...)
-	s.cmd = exec.Command(Program(s.t, "redis-server", "redis-server"), args...)
+	s.cmd = exec.Command(trial.Program(s.t, "redis-server", "redis-server"), args...)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
