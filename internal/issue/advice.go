@@ -5,6 +5,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/acme"
+	"github.com/certfleet/certfleet/internal/plan"
 )
 
 // advices says what to do about a problem that a CA names (RFC 8555 section 6.7).
@@ -89,14 +90,7 @@ func unreached(p *acme.Problem, typ certfleet.ChallengeType) string {
 	return ""
 }
 
-// nameLimit tells a limit on names from one on the account. CAs say so only in
-// words; these are Let's Encrypt's.
-func nameLimit(p *acme.Problem) bool {
-	d := strings.ToLower(p.Detail)
-	for _, w := range []string{"exact set", "identical certificates", "registered domain", "certificates already issued for", "too many certificates", "failed authorizations", "failed validations", "paused"} {
-		if strings.Contains(d, w) {
-			return true
-		}
-	}
-	return false
+// answerOf is a refusal as the planner sees it.
+func answerOf(p *acme.Problem) plan.Answer {
+	return plan.Answer{Type: p.Name(), Status: p.Status, Detail: p.Detail}
 }

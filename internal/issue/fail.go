@@ -173,14 +173,14 @@ func (r *Room) stumble(ctx context.Context, j *job, cause error) (time.Duration,
 
 func (r *Room) stumbleOver(ctx context.Context, j *job, p *acme.Problem) (time.Duration, error) {
 	switch {
-	case p.Name() == "rateLimited" || p.Status == 429:
+	case answerOf(p).Limits():
 		return r.limited(ctx, j, p)
 	case p.Status >= 500:
 		if err := r.pause(ctx, pauseAuthority(j.order.AuthorityID), p); err != nil {
 			return 0, err
 		}
 		return r.later(ctx, j, "serverInternal", p, "wait: the CA has trouble of its own", p.RetryAfter)
-	case p.Name() == "orderNotReady", p.Name() == "badNonce":
+	case answerOf(p).Passes():
 		return r.later(ctx, j, p.Name(), p, "wait: the next step asks again", p.RetryAfter)
 	case p.Name() == "accountDoesNotExist":
 		return 0, r.lostAccount(ctx, j, p)

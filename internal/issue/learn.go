@@ -17,7 +17,7 @@ func (r *Room) learn(ctx context.Context, j *job, p *acme.Problem) (names bool, 
 		return false, err
 	}
 	l := plan.Learn(plan.Refusal{Authority: b.name, Account: accountOf(j.acct), Names: j.order.Names, Detail: p.Detail, Help: p.Help, RetryAt: p.RetryAfter}, time.Now())
-	names = nameLimit(p) || l.Key.Subject != ""
+	names = l.OnNames(answerOf(p))
 	if !names && j.order.URL != "" {
 		return false, nil // it is about something else than new orders
 	}

@@ -138,11 +138,12 @@ func (r *Room) choose(ctx context.Context, cert *certfleet.Certificate, p *certf
 	if len(labels) == 0 {
 		return nil, nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("policy %q names no authority", p.Label), Advice: "set authorities in the policy"}
 	}
-	label := labels[0]
-	if len(labels) > 1 && r.failsOver(ctx, cert) && r.permitted(ctx, cert, p, labels[1]) {
-		label = labels[1]
+	v, err := r.inUse(ctx, cert)
+	if err != nil {
+		return r.accountAt(ctx, cert, p, labels[0])
 	}
-	return r.accountAt(ctx, cert, p, label)
+	n := plan.Chooses(len(labels), time.Now(), v.NotBefore, v.NotAfter, cert.Failures, func() bool { return r.permitted(ctx, cert, p, labels[1]) })
+	return r.accountAt(ctx, cert, p, labels[n])
 }
 
 // accountAt is an authority that a policy names, and the account to use there.
@@ -158,12 +159,12 @@ func (r *Room) accountAt(ctx context.Context, cert *certfleet.Certificate, p *ce
 	return a, acct, err
 }
 
-func (r *Room) failsOver(ctx context.Context, cert *certfleet.Certificate) bool {
+// inUse is the version in use, a zero one for none.
+func (r *Room) inUse(ctx context.Context, cert *certfleet.Certificate) (*certfleet.Version, error) {
 	if cert.VersionID == 0 {
-		return plan.FailsOver(time.Now(), time.Time{}, time.Time{}, cert.Failures)
+		return &certfleet.Version{}, nil
 	}
-	v, err := r.DB.Version(ctx, cert.VersionID)
-	return err == nil && plan.FailsOver(time.Now(), v.NotBefore, v.NotAfter, cert.Failures)
+	return r.DB.Version(ctx, cert.VersionID)
 }
 
 // replaces is the version that a renewal stands for: the one in use, from the
@@ -173,24 +174,13 @@ func (r *Room) replaces(ctx context.Context, cert *certfleet.Certificate, o *cer
 		return 0
 	}
 	v, err := r.DB.Version(ctx, cert.VersionID)
-	if err != nil || v.ARIID == "" || v.AuthorityID != o.AuthorityID || v.ReplacedBy != 0 || v.OrderID == 0 || !shares(v.Names, cert.Names) {
+	if err != nil || v.OrderID == 0 {
 		return 0
 	}
-	if prev, err := r.DB.Order(ctx, v.OrderID); err != nil || prev.AccountID != o.AccountID {
+	if prev, err := r.DB.Order(ctx, v.OrderID); err != nil || !plan.Replaces(v, o, prev.AccountID) {
 		return 0
 	}
 	return v.ID
-}
-
-func shares(a, b []certfleet.Name) bool {
-	for _, x := range a {
-		for _, y := range b {
-			if x == y {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // cannotOpen puts the certificate off and says why on it.

@@ -89,7 +89,7 @@ func refundOne(t plan.Touch, b plan.Bucket, _ time.Time) (plan.Bucket, error) {
 func unmade(authority string, p *acme.Problem) amendment {
 	return func(t plan.Touch, b plan.Bucket, now time.Time) (plan.Bucket, error) {
 		b = plan.Refund(b, t.Limit, 1)
-		if !limits(p) || t.Key.Limit != plan.NewAccounts {
+		if answerOf(p).Counts() || t.Key.Limit != plan.NewAccounts {
 			return b, nil
 		}
 		l := plan.Learn(plan.Refusal{Authority: authority, Detail: p.Detail, Help: p.Help, RetryAt: p.RetryAfter}, now)

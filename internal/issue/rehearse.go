@@ -98,12 +98,9 @@ func (h *Rehearsal) desk(ctx context.Context, policy int64) (*desk, error) {
 	return d, nil
 }
 
-// choose is the authority whose turn it is, as Room.choose finds it.
+// choose is the authority whose turn it is; nobody's CAA forbids the second one.
 func (d *desk) choose(cert *certfleet.Certificate, v *certfleet.Version, now time.Time) counter {
-	if len(d.counters) > 1 && plan.FailsOver(now, v.NotBefore, v.NotAfter, cert.Failures) {
-		return d.counters[1]
-	}
-	return d.counters[0]
+	return d.counters[plan.Chooses(len(d.counters), now, v.NotBefore, v.NotAfter, cert.Failures, func() bool { return true })]
 }
 
 // Renew opens the order of a certificate whose turn it is, and takes it as far as
@@ -116,7 +113,7 @@ func (h *Rehearsal) Renew(ctx context.Context, tx *store.Tx, cert *certfleet.Cer
 	d := &deal{cert: cert, old: v, at: desk.choose(cert, v, tx.Now())}
 	d.o = &certfleet.Order{Tenant: cert.Tenant, CertificateID: cert.ID, AuthorityID: d.at.authority.ID, AccountID: d.at.account.ID,
 		Slot: SlotFor(desk.policy.Spec.KeyType), Lane: cert.Lane, Profile: desk.policy.Spec.Profile, Names: cert.Names}
-	if v.ARIID != "" && v.AuthorityID == d.o.AuthorityID {
+	if plan.Replaces(v, d.o, d.o.AccountID) { // there is one account at each authority
 		d.o.Replaces = v.ID
 	}
 	if err := h.enter(ctx, d, tx.Now()); err != nil {
@@ -235,7 +232,7 @@ func (h *Rehearsal) issued(ctx context.Context, tx *store.Tx, d *deal, got Given
 	return nil
 }
 
-// stumble decides what an error means, as Room.stumble does.
+// stumble does what an error means.
 func (h *Rehearsal) stumble(ctx context.Context, tx *store.Tx, d *deal, cause error) error {
 	d.o.Problem = cause.Error()
 	if away, ok := errors.AsType[*Away](cause); ok {
@@ -247,26 +244,25 @@ func (h *Rehearsal) stumble(ctx context.Context, tx *store.Tx, d *deal, cause er
 		return cause
 	}
 	d.o.ProblemType = p.Name()
-	if !limits(p) && p.Status < 500 {
-		return h.fail(ctx, tx, d, failure{typ: p.Name(), msg: p.Error(), retry: p.RetryAfter})
-	}
-	if limits(p) {
+	passes, typ := answerOf(p).Passes(), p.Name()
+	if answerOf(p).Limits() {
 		names, err := h.learn(ctx, tx, d, p)
 		if err != nil {
 			return err
 		}
-		if names {
-			return h.fail(ctx, tx, d, failure{typ: "rateLimited", msg: p.Error(), retry: p.RetryAfter})
-		}
+		passes, typ = !names, "rateLimited"
+	}
+	if !passes {
+		return h.fail(ctx, tx, d, failure{typ: typ, msg: p.Error(), retry: p.RetryAfter}, answerOf(p).Counts())
 	}
 	d.o.Attempts++
 	return h.again(ctx, tx, d, plan.Again(tx.Now(), d.o.Attempts, p.RetryAfter, h.Room.luck()).Sub(tx.Now()))
 }
 
-// learn keeps what a refusal teaches, as Room.learn does.
+// learn keeps what a refusal teaches, and says whether it concerns names alone.
 func (h *Rehearsal) learn(ctx context.Context, tx *store.Tx, d *deal, p *acme.Problem) (names bool, err error) {
 	l := plan.Learn(plan.Refusal{Authority: d.line.book.name, Account: accountOf(d.at.account), Names: d.o.Names, Detail: p.Detail, Help: p.Help, RetryAt: p.RetryAfter}, tx.Now())
-	return nameLimit(p) || l.Key.Subject != "", h.Room.remember(ctx, tx, d.line.book, &job{order: d.o, acct: d.at.account}, l, p.Error())
+	return l.OnNames(answerOf(p)), h.Room.remember(ctx, tx, d.line.book, &job{order: d.o, acct: d.at.account}, l, p.Error())
 }
 
 // until lets the order be tried again and again until somebody answers. The
@@ -302,10 +298,10 @@ func (h *Rehearsal) again(ctx context.Context, tx *store.Tx, d *deal, in time.Du
 	return d.line.hold(ctx, tx, d.o.ID)
 }
 
-// fail ends the order and puts its certificate off.
-func (h *Rehearsal) fail(ctx context.Context, tx *store.Tx, d *deal, f failure) error {
+// fail ends the order, which the CA has counted or not, and puts its certificate off.
+func (h *Rehearsal) fail(ctx context.Context, tx *store.Tx, d *deal, f failure, isCounted bool) error {
 	err := d.close(ctx, tx, func(t store.Touch) outcome {
-		if t.When == string(plan.Asked) && f.typ != "rateLimited" {
+		if t.When == string(plan.Asked) && isCounted {
 			return counted
 		}
 		return released

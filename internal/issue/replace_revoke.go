@@ -87,7 +87,7 @@ func (r *Room) revokeItem(ctx context.Context, p *certfleet.Replacement, i *cert
 // is away, has trouble of its own, or asks for patience.
 func passes(err error) bool {
 	if p, ok := errors.AsType[*acme.Problem](err); ok {
-		return p.Status >= 500 || limits(p) || p.Name() == "badNonce"
+		return answerOf(p).Limits() || answerOf(p).Passes()
 	}
 	kind := certfleet.KindOf(err)
 	return kind == certfleet.Unreachable || kind == certfleet.Limited || errors.Is(err, store.ErrStale) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)

@@ -87,15 +87,13 @@ func (r *Room) answered(ctx context.Context, j *job, cause error) error {
 		return nil
 	}
 	o := counted
-	if limits(p) {
+	if !answerOf(p).Counts() {
 		o = released
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
 	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return r.settle(ctx, tx, j.order.ID, taken(o)) })
 }
-
-func limits(p *acme.Problem) bool { return p.Name() == "rateLimited" || p.Status == 429 }
 
 // allWell is for an order that went well: a certificate was issued and no validation failed.
 func allWell(t store.Touch) outcome {

@@ -177,17 +177,7 @@ func (r *Room) notPlaced(ctx context.Context, j *job, req acme.OrderRequest, err
 
 func refusesReplaces(err error) bool {
 	p, ok := errors.AsType[*acme.Problem](err)
-	if !ok {
-		return false
-	}
-	if p.Status == 503 {
-		return false // the CA is away, and refuses nothing in particular
-	}
-	switch p.Name() {
-	case "alreadyReplaced", "malformed", "unauthorized", "serverInternal":
-		return true
-	}
-	return p.Status == 404 || p.Status == 409
+	return ok && answerOf(p).RefusesReplaces()
 }
 
 // orderGone ends an order that the CA no longer knows.
