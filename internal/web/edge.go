@@ -184,17 +184,24 @@ func (s *server) edgeWho(r *http.Request) (*certfleet.Token, error) {
 	if _, password, ok := r.BasicAuth(); ok {
 		header = "Bearer " + password
 	}
-	if header == "" && s.trusts(r.RemoteAddr, r.Header.Get("X-Forwarded-For")) {
+	if header == "" && s.trusts(r) {
 		return neighbour(), nil
 	}
 	return s.identifyEdge(r.Context(), header)
 }
 
+// passedOn are the headers by which proxies say for whom they ask.
+var passedOn = []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"}
+
 // trusts reports whether a request from there needs no token. One that a proxy
-// passed on does: it may come from anywhere.
-func (s *server) trusts(remote, forwarded string) bool {
-	at, err := netip.ParseAddrPort(remote)
-	return err == nil && forwarded == "" && slices.ContainsFunc(s.Edge.Trusted, func(p netip.Prefix) bool { return p.Contains(at.Addr().Unmap()) })
+// passed on does: it may come from anywhere. An empty header counts too, since some
+// proxies put theirs behind the one that a stranger sent.
+func (s *server) trusts(r *http.Request) bool {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || slices.ContainsFunc(passedOn, func(h string) bool { return r.Header[h] != nil }) {
+		return false
+	}
+	return slices.ContainsFunc(s.Edge.Trusted, func(p netip.Prefix) bool { return p.Contains(at.Addr().Unmap()) })
 }
 
 // neighbour is who comes from a trusted network.

@@ -127,13 +127,20 @@ func TestAListedNetworkNeedsNoTokenButAProxyDoes(t *testing.T) {
 		if status, got := k.asks("GET", path, "", ""); status != http.StatusOK {
 			t.Errorf("%s from a listed network: %d %s", path, status, got)
 		}
-		req, _ := http.NewRequestWithContext(t.Context(), "GET", k.url+path, nil)
-		req.Header.Set("X-Forwarded-For", "203.0.113.9")
-		res, err := http.DefaultClient.Do(req)
-		must(t, err)
-		res.Body.Close()
-		if res.StatusCode != http.StatusUnauthorized {
-			t.Errorf("%s through a proxy: %d", path, res.StatusCode)
+		for what, lines := range map[string][]string{
+			"X-Forwarded-For": {"203.0.113.9"}, "x-forwarded-for": {"", "203.0.113.9"}, // as HAProxy adds its own line to a stranger's empty one
+			"Forwarded": {"for=203.0.113.9"}, "X-Real-IP": {"203.0.113.9"}, "Via": {"1.1 proxy"},
+		} {
+			req, _ := http.NewRequestWithContext(t.Context(), "GET", k.url+path, nil)
+			for _, line := range lines {
+				req.Header.Add(what, line)
+			}
+			res, err := http.DefaultClient.Do(req)
+			must(t, err)
+			res.Body.Close()
+			if res.StatusCode != http.StatusUnauthorized {
+				t.Errorf("%s through a proxy that sends %s %q: %d", path, what, lines, res.StatusCode)
+			}
 		}
 	}
 	if status, _ := k.asks("GET", "/v1/certificates", "", ""); status != http.StatusUnauthorized {

@@ -15,6 +15,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
 // tokenPrefix begins every token, so that one is known when it is found where
@@ -99,7 +100,7 @@ func (s *server) caller(hc huma.Context) (*certfleet.Token, error) {
 	if scopeOf(hc.Operation()) != certfleet.ScopeEdge {
 		return s.identify(hc.Context(), header)
 	}
-	if header == "" && s.trusts(hc.RemoteAddr(), hc.Header("X-Forwarded-For")) {
+	if r, _ := humago.Unwrap(hc); header == "" && s.trusts(r) {
 		return neighbour(), nil
 	}
 	return s.identifyEdge(hc.Context(), header)
