@@ -147,7 +147,24 @@ func (r report) bring(ctx context.Context, l api.AgentLineage) error {
 	if l.Problem != "" {
 		msg += ": " + l.Problem
 	}
+	if err := r.sing(ctx, d); err != nil {
+		return err
+	}
 	return r.tx.Event(ctx, certfleet.Event{Kind: kind, Tenant: d.Tenant, CertificateID: d.CertificateID, VersionID: d.VersionID, TargetID: d.TargetID, Msg: msg})
+}
+
+// sing lets the rest of a canary's group have what its agent holds, where the
+// manager itself looks at nothing.
+func (r report) sing(ctx context.Context, d *certfleet.Delivery) error {
+	if !r.target.Canary || looked(r.target) || d.Problem != "" || d.State != certfleet.DeliveryApplied && d.State != certfleet.DeliveryServed {
+		return nil
+	}
+	n, err := r.tx.FreeHeld(ctx, d.VersionID, r.target)
+	if err != nil || n == 0 {
+		return err
+	}
+	return r.tx.Event(ctx, certfleet.Event{Kind: "canary.passed", Tenant: d.Tenant, CertificateID: d.CertificateID, VersionID: d.VersionID, TargetID: d.TargetID,
+		Msg: fmt.Sprintf("agent %s holds it; %d more of group %s follow", r.a.Label, n, r.target.Group)})
 }
 
 // moved changes a delivery by what its agent says, and answers the kind of event

@@ -79,6 +79,46 @@ func TestAPushIsAppliedOrFailedByWhatItsAgentReports(t *testing.T) {
 	}
 }
 
+func TestACanaryPassesByWhatItsAgentReports(t *testing.T) {
+	for what, row := range map[string]struct {
+		probe  []string
+		l      api.AgentLineage
+		passes bool
+	}{
+		"it is live":                {nil, api.AgentLineage{Fingerprint: "f00d"}, true},
+		"it is served":              {nil, api.AgentLineage{Fingerprint: "f00d", Served: "f00d"}, true},
+		"an updater failed":         {nil, api.AgentLineage{Fingerprint: "f00d", Problem: "updater web: exit 1"}, false},
+		"another is live":           {nil, api.AgentLineage{Fingerprint: "0ld"}, false},
+		"the manager looks at this": {[]string{"192.0.2.1:443"}, api.AgentLineage{Fingerprint: "f00d"}, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			k, c := pushed(t)
+			target, err := k.DB.TargetByLabel(k.Context(), 0, "edge-1")
+			k.must(err)
+			target.Group, target.Canary, target.Probe = "web", true, row.probe
+			k.tx(func(ctx context.Context, tx *store.Tx) error {
+				k.must(tx.SaveTarget(ctx, target))
+				k.must(tx.AddTarget(ctx, &certfleet.StoredTarget{Label: "edge-2", Type: "sftp", Pace: certfleet.Pace{Group: "web"}}))
+				c.Targets = append(c.Targets, "edge-2")
+				k.must(tx.ReplaceCertificate(ctx, c, "operator"))
+				v, err := tx.Version(ctx, k.delivery().VersionID)
+				k.must(err)
+				return tx.WantMissingDeliveries(ctx, v)
+			})
+			row.l.Certificate = "shop"
+			k.says("edge-1", api.AgentReport{Round: "r", Lineages: []api.AgentLineage{row.l}})
+			other, err := k.DB.TargetByLabel(k.Context(), 0, "edge-2")
+			k.must(err)
+			d, err := k.DB.DeliveryHere(k.Context(), certfleet.DefaultTenant, other.ID, "shop")
+			k.must(err)
+			if d.Held == row.passes || row.passes == d.DueAt.IsZero() {
+				t.Errorf("the delivery to the rest of the group: %+v", d)
+			}
+			k.told("canary.passed", map[bool]int{true: 1}[row.passes], "edge-1 holds it")
+		})
+	}
+}
+
 func TestAClockThatIsOffIsToldOfOnce(t *testing.T) {
 	k := newKit(t)
 	k.join("edge-1")

@@ -108,15 +108,19 @@ func (q Q) AgentLineages(ctx context.Context, agent int64, after string, limit i
 const assigned = ` JOIN certificate_target ct ON ct.certificate_id = delivery.certificate_id AND ct.target_id = delivery.target_id
 	JOIN certificate c ON c.id = delivery.certificate_id AND c.state <> 'removed' JOIN version v ON v.id = delivery.version_id `
 
+// assignable leaves out what waits for a canary, and what was rolled back.
+const assignable = ` AND delivery.held = 0 AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.certificate_id = delivery.certificate_id AND o.target_id = delivery.target_id
+	AND o.rollback = 1 AND o.state <> 'superseded' AND o.id <> delivery.id)`
+
 // Assignments are the deliveries that wait for the target's agent, oldest first.
 func (q Q) Assignments(ctx context.Context, target int64, limit int) ([]certfleet.Assignment, error) {
-	return q.assignments(ctx, "WHERE delivery.target_id = $1 AND delivery.state IN ('due', 'sent', 'failed') ORDER BY delivery.id LIMIT $2", target, limit)
+	return q.assignments(ctx, "WHERE delivery.target_id = $1 AND delivery.state IN ('due', 'sent', 'failed')"+assignable+" ORDER BY delivery.id LIMIT $2", target, limit)
 }
 
 // Assigned is the delivery of a version to a target, while it is the one that is
 // wanted there.
 func (q Q) Assigned(ctx context.Context, target, version int64) (*certfleet.Assignment, error) {
-	list, err := q.assignments(ctx, "WHERE delivery.version_id = $1 AND delivery.target_id = $2 AND delivery.state <> 'superseded'", version, target)
+	list, err := q.assignments(ctx, "WHERE delivery.version_id = $1 AND delivery.target_id = $2 AND delivery.state <> 'superseded'"+assignable, version, target)
 	if err == nil && len(list) == 0 {
 		return nil, &certfleet.Error{Kind: certfleet.NotFound, Msg: "no such version is assigned"}
 	}
@@ -144,9 +148,9 @@ func (q Q) assignments(ctx context.Context, tail string, args ...any) ([]certfle
 }
 
 // DeliveryHere is the delivery to a target that is wanted of a certificate, by
-// its label.
+// its label; of a version that was rolled back, the one in its place.
 func (q Q) DeliveryHere(ctx context.Context, tenant, target int64, label string) (*certfleet.Delivery, error) {
-	return deliveries.one(ctx, q, "JOIN certificate c ON c.id = delivery.certificate_id WHERE c.tenant_id = $1 AND c.label = $2 AND delivery.target_id = $3 AND delivery.state <> 'superseded'", orDefault(tenant), label, target)
+	return deliveries.one(ctx, q, "JOIN certificate c ON c.id = delivery.certificate_id WHERE c.tenant_id = $1 AND c.label = $2 AND delivery.target_id = $3 AND delivery.state <> 'superseded' ORDER BY delivery.rollback DESC, delivery.version_id DESC", orDefault(tenant), label, target)
 }
 
 // Missing are deliveries that arrived at a target and of which its agent, in a

@@ -79,13 +79,17 @@ func (q Q) GroupBusy(ctx context.Context, g *certfleet.StoredTarget, now time.Ti
 	return n > 0, err
 }
 
+// sung says of a canary c and its delivery cd that nothing waits for it any more:
+// it was seen serving, or holds the version where nobody looks.
+const sung = `(cd.state IN ('served', 'superseded') OR cd.state = 'applied' AND cd.problem = '' AND (c.proof = 'none' OR c.probe IN ('', '[]', 'null')))`
+
 // holdForCanary lets the deliveries of a version to the members of a group wait
 // until the group's canary was seen serving it.
 func (t *Tx) holdForCanary(ctx context.Context, version int64) error {
 	_, err := t.change(ctx, `UPDATE delivery SET held = 1, due_at = 0, rev = rev + 1, problem = 'it waits until the canary of its group is seen serving this version'
 		WHERE version_id = $1 AND state = 'due' AND EXISTS (
 			SELECT 1 FROM target m JOIN target c ON c.tenant_id = m.tenant_id AND c.grp = m.grp AND c.canary = 1 AND c.grp <> ''
-			JOIN delivery cd ON cd.version_id = $1 AND cd.target_id = c.id AND cd.state NOT IN ('served', 'superseded')
+			JOIN delivery cd ON cd.version_id = $1 AND cd.target_id = c.id AND NOT `+sung+`
 			WHERE m.id = delivery.target_id AND m.canary = 0)`, version)
 	return err
 }
@@ -95,7 +99,7 @@ func (t *Tx) holdForCanary(ctx context.Context, version int64) error {
 func (t *Tx) FreeHeld(ctx context.Context, version int64, canary *certfleet.StoredTarget) (int64, error) {
 	n, err := t.change(ctx, `UPDATE delivery SET held = 0, due_at = $1, problem = '', advice = '', rev = rev + 1
 		WHERE version_id = $2 AND held = 1 AND target_id IN (SELECT id FROM target WHERE tenant_id = $3 AND grp = $4 AND grp <> '')
-		AND NOT EXISTS (SELECT 1 FROM delivery cd JOIN target c ON c.id = cd.target_id WHERE cd.version_id = $2 AND c.tenant_id = $3 AND c.grp = $4 AND c.canary = 1 AND c.id <> $5 AND cd.state NOT IN ('served', 'superseded'))`,
+		AND NOT EXISTS (SELECT 1 FROM delivery cd JOIN target c ON c.id = cd.target_id WHERE cd.version_id = $2 AND c.tenant_id = $3 AND c.grp = $4 AND c.canary = 1 AND c.id <> $5 AND NOT `+sung+`)`,
 		t.now.UnixMilli(), version, orDefault(canary.Tenant), canary.Group, canary.ID)
 	t.Wake()
 	return n, err
