@@ -16,6 +16,10 @@ import (
 // The invitation is good for that one key until it expires, so an agent that lost
 // the answer asks again with the same key; any other key is refused.
 func (r *Room) Join(ctx context.Context, j api.Join, now time.Time) (api.Identity, error) {
+	// A stranger costs one read: neither a signature to check nor a turn at writing.
+	if _, err := r.DB.AgentByJoin(ctx, hashOf(j.Secret), now); err != nil {
+		return api.Identity{}, uninvited(err)
+	}
 	req, err := pki.ParseRequest([]byte(j.Request))
 	if err != nil {
 		return api.Identity{}, err
@@ -24,11 +28,11 @@ func (r *Room) Join(ctx context.Context, j api.Join, now time.Time) (api.Identit
 	err = r.DB.Tx(ctx, now, func(tx *store.Tx) error {
 		a, err := tx.AgentByJoin(ctx, hashOf(j.Secret), now)
 		spki := pki.SPKI(req.PublicKey)
-		if certfleet.KindOf(err) == certfleet.NotFound || err == nil && a.SPKI != "" && a.SPKI != spki {
-			return unknown("the join token was used, has expired, or is not of this manager", "make a new one with certfleet agents invite")
-		}
 		if err != nil {
-			return err
+			return uninvited(err)
+		}
+		if a.SPKI != "" && a.SPKI != spki {
+			return uninvited(errUsed)
 		}
 		if id, err = r.sign(a.Label, req.PublicKey, now); err != nil {
 			return err
@@ -36,6 +40,16 @@ func (r *Room) Join(ctx context.Context, j api.Join, now time.Time) (api.Identit
 		return admit(ctx, tx, a, spki, id.NotAfter)
 	})
 	return id, err
+}
+
+var errUsed = &certfleet.Error{Kind: certfleet.NotFound, Msg: "the invitation was taken up with another key"}
+
+// uninvited says no in the same words, whatever is wrong with the invitation.
+func uninvited(err error) error {
+	if certfleet.KindOf(err) == certfleet.NotFound {
+		return unknown("the join token was used, has expired, or is not of this manager", "make a new one with certfleet agents invite")
+	}
+	return err
 }
 
 // admit writes that the agent is known by a key.

@@ -1,12 +1,14 @@
 package enroll
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
 	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/store"
 )
 
 func TestALostAnswerToAJoinIsAskedForAgainWithTheSameKeyAlone(t *testing.T) {
@@ -57,4 +59,19 @@ func TestTheTokenIsNoUseOnceTheKeyHasChanged(t *testing.T) {
 	if _, err := k.Join(t.Context(), api.Join{Secret: secret, Request: req}, k.now); certfleet.KindOf(err) != certfleet.Denied {
 		t.Errorf("the first key came back: %v", err)
 	}
+}
+
+func TestAStrangerCostsNoTurnAtWriting(t *testing.T) {
+	k := newKit(t)
+	_, req := k.key()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	k.tx(func(context.Context, *store.Tx) error { // somebody else writes
+		for what, j := range map[string]api.Join{"no request": {Secret: "guessed"}, "a good request": {Secret: "guessed", Request: req}} {
+			if _, err := k.Join(ctx, j, k.now); certfleet.KindOf(err) != certfleet.Denied {
+				t.Errorf("%s: %v; want it refused for the secret alone", what, err)
+			}
+		}
+		return nil
+	})
 }
