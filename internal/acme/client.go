@@ -139,14 +139,14 @@ func (c *Client) post(ctx context.Context, r request) (*answer, error) {
 func (c *Client) postOnce(ctx context.Context, r request, payload []byte) (*answer, error) {
 	nonce, err := c.nonce(ctx)
 	if err != nil {
-		return nil, err
+		return nil, unsent{err}
 	}
 	body, err := sign(r.key, protected{Nonce: nonce, URL: r.url, KeyID: r.kid}, payload)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r.doing, err)
+		return nil, unsent{fmt.Errorf("%s: %w", r.doing, err)}
 	}
 	a, err := c.exchange(ctx, wire{kind: r.kind, doing: r.doing, method: http.MethodPost, url: r.url, accept: r.accept, nonce: nonce, body: body, payload: payload})
-	if errors.Is(err, errUnsent) {
+	if errors.Is(err, errHeld) {
 		return nil, err
 	}
 	if err != nil {

@@ -45,7 +45,7 @@ type answer struct {
 // exchange makes one HTTP request, records it and keeps the nonce of its answer.
 func (c *Client) exchange(ctx context.Context, w wire) (*answer, error) {
 	if err := c.checkURL(w); err != nil {
-		return nil, err
+		return nil, unsent{err}
 	}
 	if err := c.await(ctx, w); err != nil {
 		return nil, err
@@ -139,10 +139,15 @@ func (s *sending) maybe() bool { return s.wrote.Load() || !s.traced.Load() }
 func unreachable(w wire, sent bool, err error) error {
 	host := hostOf(w.url)
 	e := &certfleet.Error{Kind: certfleet.Unreachable, Msg: fmt.Sprintf("%s: %s does not answer", w.doing, host), Advice: "check that this host reaches " + host + " by HTTPS", Err: err}
-	if sent && w.method == http.MethodPost {
-		e.Msg = fmt.Sprintf("%s: %s was asked and its answer was lost", w.doing, host)
-		e.Err = fmt.Errorf("%w: %w", ErrLost, err)
+	if w.method != http.MethodPost {
+		return e
 	}
+	if !sent {
+		e.Err = unsent{err}
+		return e
+	}
+	e.Msg = fmt.Sprintf("%s: %s was asked and its answer was lost", w.doing, host)
+	e.Err = fmt.Errorf("%w: %w", ErrLost, err)
 	return e
 }
 

@@ -65,14 +65,15 @@ func identify(n certfleet.Name) identifier {
 }
 
 // NewOrder places an order, with one request that is never repeated: when its
-// answer is lost the CA may have an order that counts against its limits. An
+// answer is lost the CA may have an order that counts against its limits, and an
+// error that is ErrUnsent says that it has none. An
 // Order with a URL beside an error was placed, but its body could not be read;
 // GetOrder can.
 func (c *Client) NewOrder(ctx context.Context, acct Account, req OrderRequest) (Order, error) {
 	doing := "place order for " + inWords(req.Names)
 	dir, err := c.Directory(ctx)
 	if err != nil {
-		return Order{}, err
+		return Order{}, unsent{err}
 	}
 	var got orderJSON
 	a, err := c.call(ctx, acct.as(request{kind: "order", doing: doing, url: dir.NewOrder, payload: req.wire()}), &got)

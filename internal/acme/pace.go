@@ -7,8 +7,17 @@ import (
 	"strings"
 )
 
-// errUnsent means that a request has not left.
-var errUnsent = errors.New("the request was not sent")
+// ErrUnsent means that what was asked for has not left: the CA has done nothing
+// and counted nothing of it.
+var ErrUnsent = errors.New("the request was not sent")
+
+// errHeld means that a request was held back here.
+var errHeld = errors.New("the request was held back")
+
+// unsent is err with ErrUnsent in its chain, in err's own words.
+type unsent struct{ error }
+
+func (u unsent) Unwrap() []error { return []error{ErrUnsent, u.error} }
 
 // await waits until a request may leave.
 func (c *Client) await(ctx context.Context, w wire) error {
@@ -16,7 +25,7 @@ func (c *Client) await(ctx context.Context, w wire) error {
 		return nil
 	}
 	if err := c.pace(ctx, c.endpoint(w.url)); err != nil {
-		return fmt.Errorf("%s: %w: %w", w.doing, errUnsent, err)
+		return unsent{fmt.Errorf("%s: %w: %w", w.doing, errHeld, err)}
 	}
 	return nil
 }

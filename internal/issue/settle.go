@@ -80,14 +80,16 @@ func taken(o outcome) func(store.Touch) outcome {
 }
 
 // answered notes what a refused new-order cost: nothing if it was a limit that
-// refused it. An answer that never came is settled before the next try.
+// refused it, or if it never left. An answer that never came is settled before
+// the next try.
 func (r *Room) answered(ctx context.Context, j *job, cause error) error {
-	p, ok := errors.AsType[*acme.Problem](cause)
-	if !ok {
-		return nil
-	}
 	o := counted
-	if !answerOf(p).Counts() {
+	switch p, ok := errors.AsType[*acme.Problem](cause); {
+	case errors.Is(cause, acme.ErrUnsent):
+		o, j.order.PlacingAt = released, time.Time{}
+	case !ok:
+		return nil
+	case !answerOf(p).Counts():
 		o = released
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)

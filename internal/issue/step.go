@@ -166,7 +166,7 @@ func (r *Room) notPlaced(ctx context.Context, j *job, req acme.OrderRequest, err
 	if err := r.answered(ctx, j, err); err != nil {
 		return err
 	}
-	if req.Replaces != "" && refusesReplaces(err) {
+	if req.Replaces != "" && refusesReplaces(err) && !errors.Is(err, acme.ErrUnsent) {
 		j.order.Replaces, j.order.ReplacesNote = 0, "dropped: "+err.Error()
 		return r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 			return tx.Event(ctx, j.event("order.replaces_dropped", "the CA refused replaces: "+err.Error()))
