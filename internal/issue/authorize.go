@@ -15,6 +15,11 @@ import (
 // solver's own patience is shorter.
 const seenTime = 10 * time.Minute
 
+// answerAgain is how long a CA may take to look before it is told once more. Many
+// leave a challenge pending until they have looked, and each answer makes them
+// look again: every look that fails counts against their limits.
+const answerAgain = time.Minute
+
 // pending is one authorization that the CA still wants proof for.
 type pending struct {
 	authz  acme.Authorization
@@ -22,7 +27,24 @@ type pending struct {
 	row    certfleet.Authorization
 	stored certfleet.StoredChallenge
 	solver certfleet.Solver
+	told   bool   // the CA was told to look in this step
 	said   string // the challenge's status, as the CA answered
+}
+
+// waits reports whether the CA still has to be told to look at the challenge.
+func (p *pending) waits(now time.Time) bool {
+	return p.ch.Status == statusPending && now.Sub(p.stored.AnsweredAt) > answerAgain
+}
+
+// since is when the CA's look began, as far as we know.
+func (p *pending) since(now time.Time) time.Time {
+	switch {
+	case p.told:
+		return now
+	case p.stored.AnsweredAt.IsZero():
+		return p.stored.PresentedAt
+	}
+	return p.stored.AnsweredAt
 }
 
 func (p *pending) challenge() certfleet.Challenge {
@@ -37,8 +59,11 @@ func (r *Room) authorize(ctx context.Context, j *job, ord acme.Order) (time.Dura
 		return 0, err
 	}
 	for _, z := range all {
-		if z.Status == statusInvalid {
+		switch z.Status {
+		case statusInvalid:
 			return 0, r.failAuthorization(ctx, j, z)
+		case "deactivated", "expired", "revoked": // none of them ever becomes valid (RFC 8555 section 7.1.6)
+			return 0, r.fail(ctx, j, failure{typ: "expired", msg: "the authorization of " + z.Name.String() + " is " + z.Status, advice: "wait: a new order follows"})
 		}
 	}
 	work, err := r.intend(ctx, j, all)
@@ -256,7 +281,7 @@ func solverAAD(c *certfleet.StoredChallenge) string {
 func (r *Room) seen(ctx context.Context, j *job, work []*pending) (time.Duration, error) {
 	for _, p := range work {
 		w, ok := p.solver.(certfleet.Waiter)
-		if !ok || p.ch.Status != statusPending {
+		if !ok || !p.waits(j.now) {
 			continue
 		}
 		state, err := r.solverState(ctx, &p.stored)
@@ -296,11 +321,12 @@ func (r *Room) solverState(ctx context.Context, c *certfleet.StoredChallenge) ([
 }
 
 // answer tells the CA to look, for every challenge it has not begun with, and
-// says how long to wait for its verdict.
+// says how long to wait for its verdict. An order without any is one whose CA
+// takes its time.
 func (r *Room) answer(ctx context.Context, j *job, work []*pending) (time.Duration, error) {
 	var retry time.Duration
 	for _, p := range work {
-		if p.ch.Status != statusPending {
+		if !p.waits(j.now) {
 			retry = max(retry, p.authz.RetryAfter)
 			continue
 		}
@@ -308,19 +334,13 @@ func (r *Room) answer(ctx context.Context, j *job, work []*pending) (time.Durati
 		if err != nil {
 			return 0, err
 		}
-		p.said, retry = ch.Status, max(retry, ch.RetryAfter)
+		p.told, p.said, retry = true, ch.Status, max(retry, ch.RetryAfter)
 	}
 	r.at("answered")
-	since := j.now
-	for _, p := range work {
-		if !p.stored.AnsweredAt.IsZero() && p.stored.AnsweredAt.Before(since) {
-			since = p.stored.AnsweredAt
-		}
-	}
 	j.order.Attempts = 0
 	err := r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		for _, p := range work {
-			if p.ch.Status == statusPending && p.stored.AnsweredAt.IsZero() {
+			if p.told {
 				if err := tx.Answered(ctx, p.stored.ID, p.said); err != nil {
 					return err
 				}
@@ -328,5 +348,19 @@ func (r *Room) answer(ctx context.Context, j *job, work []*pending) (time.Durati
 		}
 		return nil
 	})
-	return plan.Poll(j.now, since, retry), err
+	return plan.Poll(j.now, lookedSince(j, work), retry), err
+}
+
+// lookedSince is when the first of the CA's looks began.
+func lookedSince(j *job, work []*pending) time.Time {
+	if len(work) == 0 {
+		return j.order.PlacingAt
+	}
+	began := j.now
+	for _, p := range work {
+		if at := p.since(j.now); at.Before(began) {
+			began = at
+		}
+	}
+	return began
 }

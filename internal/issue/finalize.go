@@ -42,7 +42,7 @@ func (r *Room) finalize(ctx context.Context, j *job, ord acme.Order) (time.Durat
 		return 0, err
 	}
 	r.at("finalized")
-	j.order.CAStatus, j.order.Attempts, j.order.DueAt = got.Status, 0, j.now
+	j.order.CAStatus, j.order.Attempts = got.Status, 0
 	wait := time.Duration(0)
 	if got.Status == statusProcessing {
 		wait = plan.Poll(j.now, j.now, got.RetryAfter)
@@ -50,10 +50,26 @@ func (r *Room) finalize(ctx context.Context, j *job, ord acme.Order) (time.Durat
 	return wait, r.commit(ctx, j, nil)
 }
 
+// provedAt is when the CA had found the names proved, as far as we know: an order
+// is finalized then.
+func (r *Room) provedAt(ctx context.Context, j *job) time.Time {
+	at := j.order.PlacingAt
+	list, _ := r.DB.AuthorizationsOf(ctx, j.order.ID) // without them it is asked less often
+	for _, a := range list {
+		if a.SeenAt.After(at) {
+			at = a.SeenAt
+		}
+	}
+	return at
+}
+
 // download fetches all chains, checks that they are what was ordered, and ends
 // the order with a stored version.
 func (r *Room) download(ctx context.Context, j *job, ord acme.Order) (time.Duration, error) {
 	key, err := r.DB.Key(ctx, j.order.KeyID)
+	if err != nil && certfleet.KindOf(err) != certfleet.NotFound {
+		return 0, err
+	}
 	if err != nil {
 		return 0, r.fail(ctx, j, failure{typ: "noKey", msg: "the CA issued for an order whose key is not here", advice: "wait: a new order follows"})
 	}

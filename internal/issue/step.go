@@ -69,7 +69,7 @@ func (r *Room) advance(ctx context.Context, j *job) (time.Duration, error) {
 	case statusReady:
 		return r.finalize(ctx, j, ord)
 	case statusProcessing:
-		return plan.Poll(j.now, j.order.DueAt, ord.RetryAfter), r.commit(ctx, j, nil)
+		return plan.Poll(j.now, r.provedAt(ctx, j), ord.RetryAfter), r.commit(ctx, j, nil)
 	case statusValid:
 		return r.download(ctx, j, ord)
 	case statusInvalid:
