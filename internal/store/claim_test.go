@@ -177,3 +177,32 @@ func TestStaleRevisionChangesNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestAClaimIsRenewedByItsOwnerAlone(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		o := f.order
+		write(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return tx.ClaimOrder(ctx, &o, "node:me", now.Add(time.Minute))
+		})
+		for owner, want := range map[string]error{"node:me": nil, "node:other": store.ErrStale} {
+			err := db.Tx(t.Context(), now, func(tx *store.Tx) error {
+				return tx.RenewOrder(t.Context(), o.ID, owner, now.Add(time.Hour))
+			})
+			if !errors.Is(err, want) {
+				t.Errorf("%s renewed it: %v", owner, err)
+			}
+		}
+		got, err := db.Order(t.Context(), o.ID)
+		if err != nil || !got.LeaseUntil.Equal(now.Add(time.Hour)) || got.Rev != o.Rev {
+			t.Errorf("held until %s at revision %d, %v; want an hour, and the revision %d of the claim", got.LeaseUntil, got.Rev, err, o.Rev)
+		}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.ReleaseOrder(ctx, o.ID, "node:me", now) })
+		err = db.Tx(t.Context(), now, func(tx *store.Tx) error {
+			return tx.RenewOrder(t.Context(), o.ID, "node:me", now.Add(time.Hour))
+		})
+		if !errors.Is(err, store.ErrStale) {
+			t.Errorf("a claim that was given back was renewed: %v", err)
+		}
+	})
+}

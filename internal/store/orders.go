@@ -68,6 +68,12 @@ func (t *Tx) ClaimOrder(ctx context.Context, o *certfleet.Order, owner string, u
 	return err
 }
 
+// RenewOrder lengthens the claim of an order that its owner still works on. It
+// leaves the revision alone, for the step that is under way.
+func (t *Tx) RenewOrder(ctx context.Context, id int64, owner string, until time.Time) error {
+	return t.changeOne(ctx, "UPDATE orders SET lease_until = $1 WHERE id = $2 AND owner = $3 AND lease_until > 0", until.UnixMilli(), id, owner)
+}
+
 // ReleaseOrder gives a claimed order back, to be stepped again at due; only its
 // owner can.
 func (t *Tx) ReleaseOrder(ctx context.Context, id int64, owner string, due time.Time) error {

@@ -74,7 +74,7 @@ func walk(ctx context.Context, db *store.DB, owner string, o *certfleet.Order, s
 		return err
 	}
 	for {
-		next, err := step(ctx, o)
+		next, err := holding(ctx, db, owner, o, step)
 		if err != nil {
 			return giveBack(ctx, db, owner, o.ID, time.Now().Add(again(ctx, err)), err)
 		}
