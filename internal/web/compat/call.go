@@ -24,12 +24,17 @@ type call struct {
 	prefix string
 	w      http.ResponseWriter
 	q      *http.Request
+	page   bool // answer a page in place of JSON
 }
 
 // edge is who asks, for the record.
 func (c *call) edge() string { return "token:" + c.who.Label }
 
 func (c *call) json(status int, v any) {
+	if c.page {
+		c.html(status, v)
+		return
+	}
 	c.w.Header().Set("Content-Type", "application/json")
 	c.w.WriteHeader(status)
 	_ = json.NewEncoder(c.w).Encode(v) // the caller is gone, or reads it
@@ -41,12 +46,21 @@ func (c *call) object(media string, b []byte) {
 	_, _ = c.w.Write(b) // the caller is gone, or reads it
 }
 
+// answerable is an error that was made to be answered, such as that of Who.
+type answerable interface {
+	error
+	GetStatus() int
+}
+
 // refuse answers a caller that may not come in.
 func (c *call) refuse(status int, err error) {
 	if status == http.StatusUnauthorized {
 		c.w.Header().Set("WWW-Authenticate", `Basic realm="certfleet"`)
 	}
 	msg, advice := said(err)
+	if p, ok := errors.AsType[answerable](err); ok {
+		msg, advice = p.Error(), "send a token as the password of basic authentication, or as Authorization: Bearer cf_..."
+	}
 	c.json(status, map[string]string{"result": "error", "error": msg, "advice": advice})
 }
 

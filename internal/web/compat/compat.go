@@ -36,12 +36,25 @@ const (
 	OldPrefix = "/.well-known/admin"
 )
 
+// index leads to the lists, and says what may be posted.
+var index = route{method: http.MethodGet, scope: certfleet.ScopeRead, page: true, do: func(c *call) {
+	c.json(http.StatusOK, object{"lists": c.links(menu), "posts": c.links(c.h.Posts())})
+}}
+
+func (c *call) links(paths []string) (out []string) {
+	for _, p := range paths {
+		out = append(out, c.prefix+"/"+strings.TrimPrefix(p, "/"))
+	}
+	return out
+}
+
 // route is one route below a prefix.
 type route struct {
 	method string
 	path   string
 	scope  certfleet.Scope
 	edge   bool // scope edge may do it too
+	page   bool // a browser sees it as a page
 	do     func(*call)
 	about  about // of a POST, for a GET that asks what may be posted
 }
@@ -59,6 +72,10 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("GET /.well-known/public/whoami", whoami)
 	for _, prefix := range h.Prefixes {
 		prefix = strings.TrimRight(prefix, "/")
+		if prefix != "" { // the root of the server is the API's documentation
+			mux.Handle("GET "+prefix+"/{$}", h.serve(prefix, index))
+			mux.Handle("GET "+prefix, h.serve(prefix, index))
+		}
 		for _, r := range h.routes() {
 			mux.Handle(r.method+" "+prefix+r.path, h.serve(prefix, r))
 			if r.method == http.MethodPost && strings.HasSuffix(r.path, ".json") {
@@ -84,9 +101,10 @@ var foreign = http.NewCrossOriginProtection()
 // serve lets a request through that may do what the route does.
 func (h *Handler) serve(prefix string, r route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		c := &call{h: h, prefix: prefix, w: w, q: q}
+		c := &call{h: h, prefix: prefix, w: w, q: q, page: r.page && wantsPage(q)}
 		w.Header().Set("X-Peter-SSLers", "production")
 		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Vary", "Accept")
 		if err := foreign.Check(q); err != nil {
 			c.refuse(http.StatusForbidden, &certfleet.Error{Kind: certfleet.Denied, Msg: "the request comes from another site's page", Advice: "send it from a program, or from a page of this server"})
 			return

@@ -26,7 +26,7 @@ func both(r route) []route {
 
 // get is a list or an object, with pages if the path has any.
 func get(path string, do func(*call)) []route {
-	return both(route{method: "GET", path: path, scope: certfleet.ScopeRead, do: do})
+	return both(route{method: "GET", path: path, scope: certfleet.ScopeRead, page: true, do: do})
 }
 
 // list is a list and its pages. A filter that is not known is not there: the
