@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 		Condition:           installed,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"pebble": startPebble, "listens": listens, "jsonlines": jsonLines, "setenv": setFromFile, "mode": mode, "until": until, "signal": signal,
-			"sshkey": sshKey, "lineage": writeLineage, "fill": fill,
+			"sshkey": sshKey, "lineage": writeLineage, "fill": fill, "minnow": writeMinnow,
 			"talk": talk, "crash": crash, "nowhere": nowhere, "fetch": fetch, "edge": startEdge,
 		},
 	})

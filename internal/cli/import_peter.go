@@ -81,7 +81,7 @@ func (p *program) takeOver(ctx context.Context, path string, m *takingOver) erro
 	if !p.flags.json {
 		p.sayDrawn(plan)
 	}
-	if err := p.confirm(ctx, m.yes, fmt.Sprintf("%d things are added, and nothing that is here is changed", plan.Count(takeover.Add))); err != nil {
+	if err := p.confirm(ctx, m.yes, fmt.Sprintf("%d things would be added; nothing that is here is changed", plan.Count(takeover.Add))); err != nil {
 		return err
 	}
 	return p.carry(ctx, plan)
@@ -118,7 +118,8 @@ func (p *program) sayDrawn(plan *takeover.Plan) {
 		t.row(x.Noun, strconv.Itoa(x.Add), strconv.Itoa(x.There), strconv.Itoa(x.Skip))
 	}
 	t.flush()
-	p.sayItems(plan, takeover.Skip, "Skipped:")
+	p.sayItems("Skipped:", plan, func(i *takeover.Item) (string, bool) { return i.Reason, i.State == takeover.Skip })
+	p.sayItems("To know:", plan, func(i *takeover.Item) (string, bool) { return i.Note, i.Note != "" })
 	if plan.Count(takeover.Add) == 0 {
 		p.say("There is nothing to add.")
 	}
@@ -126,29 +127,29 @@ func (p *program) sayDrawn(plan *takeover.Plan) {
 
 func (p *program) sayCarried(plan *takeover.Plan) {
 	p.say("%d were added.", plan.Count(takeover.Added))
-	p.sayItems(plan, takeover.Failed, "Not added:")
+	p.sayItems("Not added:", plan, func(i *takeover.Item) (string, bool) { return i.Reason, i.State == takeover.Failed })
 }
 
-// sayItems lists what is in a state, with the reasons; not more than a person reads.
-func (p *program) sayItems(plan *takeover.Plan, s takeover.State, head string) {
-	n := plan.Count(s)
+// sayItems lists those that say something; not more than a person reads.
+func (p *program) sayItems(head string, plan *takeover.Plan, says func(*takeover.Item) (string, bool)) {
+	t, n := p.table("WHAT", "ID", "LABEL", "REASON", "ADVICE"), 0
+	for _, i := range plan.Items {
+		text, ok := says(i)
+		if !ok {
+			continue
+		}
+		if n++; n <= most {
+			t.row(i.Noun, word(i.ID == 0, "", strconv.FormatInt(i.ID, 10)), i.Label, text, i.Advice)
+		}
+	}
 	if n == 0 {
 		return
 	}
 	p.say("\n%s", head)
-	t := p.table("WHAT", "ID", "LABEL", "REASON", "ADVICE")
-	left := most
-	for _, i := range plan.Items {
-		if i.State == s && left > 0 {
-			t.row(i.Noun, word(i.ID == 0, "", strconv.FormatInt(i.ID, 10)), i.Label, i.Reason, i.Advice)
-			left--
-		}
-	}
 	t.flush()
 	if n > most {
 		p.say("and %d more; --json lists all", n-most)
 	}
-	p.say("")
 }
 
 // delegations is where accounts at acme-dns servers are kept; the error says why

@@ -90,9 +90,10 @@ func (q Q) Accounts(ctx context.Context, tenant int64) ([]certfleet.Account, err
 	return accounts.list(ctx, q, "WHERE tenant_id = $1 ORDER BY id", orDefault(tenant))
 }
 
-// AccountAt is the account to use at an authority: the oldest that is not deactivated.
+// AccountAt is the account to use at an authority: the oldest that is registered,
+// else the oldest that is to be.
 func (q Q) AccountAt(ctx context.Context, tenant, authority int64) (*certfleet.Account, error) {
-	return accounts.one(ctx, q, "WHERE tenant_id = $1 AND authority_id = $2 AND state <> 'deactivated' ORDER BY id", orDefault(tenant), authority)
+	return accounts.one(ctx, q, "WHERE tenant_id = $1 AND authority_id = $2 AND state <> 'deactivated' ORDER BY CASE WHEN state = 'valid' THEN 0 ELSE 1 END, id", orDefault(tenant), authority)
 }
 
 // AddPolicy stores a policy.

@@ -65,6 +65,11 @@ func TestFewRowsAreListedWhole(t *testing.T) {
 		if a, err := db.AccountAt(ctx, 0, f.authority.ID); err != nil || a.ID != second.ID {
 			t.Errorf("the account to use is %+v, %v; want the second, as the first is deactivated", a, err)
 		}
+		third := certfleet.Account{AuthorityID: f.authority.ID, Label: "third", State: certfleet.AccountValid}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AddAccount(ctx, &third) })
+		if a, err := db.AccountAt(ctx, 0, f.authority.ID); err != nil || a.ID != third.ID {
+			t.Errorf("the account to use is %+v, %v; want the third, as the second is not registered yet", a, err)
+		}
 	})
 }
 

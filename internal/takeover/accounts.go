@@ -13,7 +13,7 @@ import (
 )
 
 // drawAccounts plans the accounts, and the authorities that they are at. Those
-// that the system configurations name go first, because the oldest account of a CA
+// that the system configurations name go first, because the oldest registered account of a CA
 // is the one that orders go by.
 func (d *drawer) drawAccounts(ctx context.Context) error {
 	accounts, err := d.src.Accounts(ctx)
@@ -136,11 +136,11 @@ func (d *drawer) addAccount(ctx context.Context, a petersslers.Account, label, a
 	if slices.ContainsFunc(d.here.accounts, func(x client.Account) bool { return x.Label == label }) {
 		label = "peter_sslers-" + number(a.ID)
 	}
-	reason := ""
-	if i := slices.IndexFunc(d.here.accounts, func(x client.Account) bool { return x.Authority == authority && x.State != "deactivated" }); i >= 0 {
-		reason = fmt.Sprintf("orders go on by account %s, which was at %s before it", d.here.accounts[i].Label, authority)
+	note := ""
+	if i := slices.IndexFunc(d.here.accounts, func(x client.Account) bool { return x.Authority == authority && x.State == "valid" }); i >= 0 {
+		note = fmt.Sprintf("orders go on by account %s, which was at %s before it", d.here.accounts[i].Label, authority)
 	}
-	d.put(Item{Noun: Account, ID: a.ID, Label: label, State: Add, Reason: reason, act: func(ctx context.Context) error { return d.bringAccount(ctx, a, label, authority) }})
+	d.put(Item{Noun: Account, ID: a.ID, Label: label, State: Add, Note: note, act: func(ctx context.Context) error { return d.bringAccount(ctx, a, label, authority) }})
 }
 
 func (d *drawer) bringAccount(ctx context.Context, a petersslers.Account, label, authority string) error {

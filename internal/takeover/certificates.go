@@ -178,7 +178,7 @@ func (d *drawer) hold(h *holder) bool {
 		if is.State == "removed" {
 			reason = "it was removed here, and stays so"
 		}
-		d.put(Item{Noun: Certificate, ID: h.id, Label: is.Label, Names: is.Names, Policy: is.Policy, State: There, Reason: reason})
+		d.put(Item{Noun: Certificate, ID: h.id, Label: is.Label, Names: is.Names, Policy: is.Policy, State: There, Note: reason})
 		return is.State != "removed"
 	}
 	for _, n := range h.names {
@@ -193,7 +193,7 @@ func (d *drawer) hold(h *holder) bool {
 	}
 	h.label = d.freeLabel(h)
 	h.ask.Label = h.label
-	d.put(Item{Noun: Certificate, ID: h.id, Label: h.label, Names: h.ask.Names, Policy: h.ask.Policy, State: Add, Reason: h.note, act: func(ctx context.Context) error { return d.addCertificate(ctx, h) }})
+	d.put(Item{Noun: Certificate, ID: h.id, Label: h.label, Names: h.ask.Names, Policy: h.ask.Policy, State: Add, Note: h.note, act: func(ctx context.Context) error { return d.addCertificate(ctx, h) }})
 	return true
 }
 

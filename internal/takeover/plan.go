@@ -53,6 +53,7 @@ type Item struct {
 	Policy string   `json:"policy,omitempty"`
 	Reason string   `json:"reason,omitempty"`
 	Advice string   `json:"advice,omitempty"`
+	Note   string   `json:"note,omitempty"` // what is not quite as it was there
 
 	wave int
 	act  func(context.Context) error

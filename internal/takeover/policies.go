@@ -118,11 +118,11 @@ func (p *policies) there(label, said string) string {
 		return label
 	}
 	p.said[label] = true
-	reason := ""
+	note := ""
 	if _, same := p.byText[said]; !same {
-		reason = "it was changed here, and stays so"
+		note = "it was changed here, and stays so"
 	}
-	p.d.put(Item{Noun: Policy, Label: label, State: There, Reason: reason})
+	p.d.put(Item{Noun: Policy, Label: label, State: There, Note: note})
 	return label
 }
 

@@ -28,10 +28,10 @@ func (d *drawer) drawSystems(ctx context.Context) error {
 			continue
 		}
 		if is := d.here.defaults[s.Name]; is != "" {
-			d.put(Item{Noun: Default, ID: s.ID, Label: s.Name, Policy: is, State: There, Reason: d.other(is, label)})
+			d.put(Item{Noun: Default, ID: s.ID, Label: s.Name, Policy: is, State: There, Note: d.other(is, label)})
 			continue
 		}
-		d.put(Item{Noun: Default, ID: s.ID, Label: s.Name, Policy: label, State: Add, Reason: note, act: func(ctx context.Context) error {
+		d.put(Item{Noun: Default, ID: s.ID, Label: s.Name, Policy: label, State: Add, Note: note, act: func(ctx context.Context) error {
 			_, err := d.c.SetDefault(ctx, s.Name, label)
 			return err
 		}})
@@ -94,7 +94,7 @@ func (d *drawer) drawFactory(f petersslers.Factory) {
 		return
 	}
 	d.factories[f.ID] = made{label, f.Duplicates}
-	d.put(Item{Noun: Factory, ID: f.ID, Label: label, Policy: policy, State: Add, Reason: note, act: func(ctx context.Context) error {
+	d.put(Item{Noun: Factory, ID: f.ID, Label: label, Policy: policy, State: Add, Note: note, act: func(ctx context.Context) error {
 		_, err := d.c.AddFactory(ctx, row)
 		return err
 	}})
