@@ -20,6 +20,7 @@ import (
 
 // connection is one login; sessions on it come one after the other.
 type connection struct {
+	raw  net.Conn
 	ssh  *ssh.Client
 	peer Peer
 	own  bool // it introduced itself as our agent
@@ -48,7 +49,7 @@ func (t *Target) connect(ctx context.Context) (*connection, error) {
 		raw.Close()
 		return nil, t.explain("log in", err)
 	}
-	c := &connection{ssh: ssh.NewClient(conn, channels, requests), peer: t.c.Peer, beat: time.Duration(t.c.Timeout) / 3, stop: stop}
+	c := &connection{raw: raw, ssh: ssh.NewClient(conn, channels, requests), peer: t.c.Peer, beat: time.Duration(t.c.Timeout) / 3, stop: stop}
 	c.own = c.peer != OpenSSH && c.peer != Certdeploy && peerOf(string(conn.ServerVersion())) == Agent
 	if c.peer == Auto {
 		c.peer = peerOf(string(conn.ServerVersion()))
@@ -61,7 +62,25 @@ func (t *Target) connect(ctx context.Context) (*connection, error) {
 
 func (c *connection) close() {
 	c.stop()
+	if c.peer == Certdeploy {
+		c.part()
+	}
 	c.ssh.Close()
+}
+
+// parting is how long a peer may take to close its side.
+const parting = 2 * time.Second
+
+// part ends our side first and lets the peer end its own: certdeploy's client logs
+// an error for a connection that is reset under it.
+func (c *connection) part() {
+	half, ok := c.raw.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	late := time.AfterFunc(parting, func() { c.ssh.Close() })
+	defer late.Stop()
+	c.ssh.Wait()
 }
 
 // peerOf tells the peers apart by how they introduce themselves.
