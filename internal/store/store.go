@@ -29,15 +29,16 @@ import (
 // DB is an open store. All reads are methods of its Q, all writes of a Tx.
 type DB struct {
 	Q
-	w        *sql.DB
-	r        *sql.DB
-	writer   *writer   // SQLite only
-	reads    *prepared // SQLite only
-	pg       bool
-	readOnly bool
-	lease    time.Duration
-	mu       sync.Mutex
-	wakes    []chan struct{} // guarded by mu
+	w         *sql.DB
+	r         *sql.DB
+	writer    *writer   // SQLite only
+	reads     *prepared // SQLite only
+	pg        bool
+	readOnly  bool
+	lease     time.Duration
+	committed func()
+	mu        sync.Mutex
+	wakes     []chan struct{} // guarded by mu
 
 	counting   sync.Mutex // guards the two below
 	counted    *Gauges
@@ -53,13 +54,15 @@ type Options struct {
 	Readers int
 	// Lease is how long a claim holds without being renewed; 0 means two minutes.
 	Lease time.Duration
+	// Committed is called after each commit; crash tests end the process there.
+	Committed func()
 }
 
 // Open opens the store that where names (a file, or postgres://...) and brings
 // its schema up to this release. It refuses a store that a newer release has
 // made unreadable for this one.
 func Open(ctx context.Context, where string, o Options) (*DB, error) {
-	d := &DB{pg: IsPostgres(where), readOnly: o.ReadOnly, lease: cmp.Or(o.Lease, 2*time.Minute)}
+	d := &DB{pg: IsPostgres(where), readOnly: o.ReadOnly, lease: cmp.Or(o.Lease, 2*time.Minute), committed: o.Committed}
 	if o.Readers == 0 {
 		o.Readers = 4
 	}
@@ -229,6 +232,9 @@ func (d *DB) Tx(ctx context.Context, now time.Time, fn func(*Tx) error) error {
 		err := d.once(ctx, now, fn)
 		if try < 3 && retryable(err) {
 			continue
+		}
+		if err == nil && d.committed != nil {
+			d.committed()
 		}
 		return explain(err, "")
 	}
