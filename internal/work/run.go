@@ -109,14 +109,25 @@ func (w *Work) finish(all *sync.WaitGroup, cut context.CancelFunc) {
 }
 
 // handOut starts due work while there are free workers; full means that there
-// may be more than it started.
+// may be more than it started. Then the kind after that has the first turn next
+// time, so that one of which something is always due starves no other.
 func (w *Work) handOut(ctx, calls context.Context, slots chan struct{}, freed chan struct{}, all *sync.WaitGroup) (full bool) {
-	for _, k := range w.Kinds {
-		free := cap(slots) - len(slots)
-		if free == 0 {
+	first := w.first
+	w.first = 0
+	for i := range w.Kinds {
+		at := (first + i) % len(w.Kinds)
+		k := w.Kinds[at]
+		has := w.count(k.Name)
+		free := min(cap(slots)-len(slots), w.most()-has)
+		if len(slots) == cap(slots) {
+			w.first = at
 			return true
 		}
-		ids, err := k.Due(ctx, time.Now(), free+w.count(k.Name))
+		if free <= 0 {
+			full = true
+			continue
+		}
+		ids, err := k.Due(ctx, time.Now(), free+has)
 		if err != nil {
 			if ctx.Err() == nil {
 				w.Log.Warn("cannot find due work", "kind", k.Name, "err", err)
@@ -126,11 +137,17 @@ func (w *Work) handOut(ctx, calls context.Context, slots chan struct{}, freed ch
 		for _, id := range w.mineFirst(ids) {
 			j := job{k.Name, id}
 			if len(slots) == cap(slots) || ctx.Err() != nil {
+				w.first = (at + 1) % len(w.Kinds)
 				return true
+			}
+			if free <= 0 {
+				full = true
+				break
 			}
 			if !w.begin(j) {
 				continue
 			}
+			free--
 			slots <- struct{}{}
 			all.Go(func() {
 				w.do(WithStop(calls, ctx), k, id)
@@ -143,7 +160,7 @@ func (w *Work) handOut(ctx, calls context.Context, slots chan struct{}, freed ch
 			})
 		}
 	}
-	return false
+	return full
 }
 
 // count is how many of a kind are running: they are still listed as due until

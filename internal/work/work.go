@@ -42,6 +42,8 @@ type Work struct {
 
 	mu      sync.Mutex
 	running map[job]time.Time // guarded by mu
+
+	first int // the kind that is asked first, see handOut; Run's alone
 }
 
 type job struct {
@@ -73,6 +75,10 @@ func (w *Work) workers() int {
 	}
 	return w.Workers
 }
+
+// most is how many workers one kind may have at a time: a CA that does not answer
+// must not keep them all waiting while there is something to deliver.
+func (w *Work) most() int { return w.workers() - w.workers()/4 }
 
 // begin notes a job as running, unless it is.
 func (w *Work) begin(j job) bool {
