@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/probe"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/work"
 )
 
 // rack is a target and the edge behind it: it holds what was delivered, and
@@ -167,7 +169,7 @@ func build(t *testing.T, db *store.DB) *yard {
 // room is a process of its own; its owner is one that has died.
 func (y *yard) room(n int) *deliver.Room {
 	host, _ := os.Hostname()
-	return &deliver.Room{DB: y.db, Keys: y.keys, Probe: probe.Options{Timeout: 5 * time.Second}, Owner: fmt.Sprintf("%s/%d/1", host, 1<<30+n),
+	return &deliver.Room{DB: y.db, Keys: y.keys, Probe: probe.Options{Timeout: 5 * time.Second}, Owner: fmt.Sprintf("%s/%d/1/%s", host, 1<<30+n, path.Base(work.OwnerName())),
 		Target: func(*certfleet.StoredTarget) (certfleet.Target, error) { return y.rack, nil }}
 }
 

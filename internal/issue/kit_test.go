@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -285,7 +286,7 @@ func (h *house) walk(r *issue.Room, owner string, id int64) error {
 // owner names a process of this host that has died.
 func owner(n int) string {
 	host, _ := os.Hostname()
-	return fmt.Sprintf("%s/%d/1", host, 1<<30+n)
+	return fmt.Sprintf("%s/%d/1/%s", host, 1<<30+n, path.Base(work.OwnerName()))
 }
 
 // finish walks an order to its end, or fails the test.

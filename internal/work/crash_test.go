@@ -56,7 +56,13 @@ func order(t *testing.T, db *store.DB, id int64) *certfleet.Order {
 // stranger has the number of this process and another start.
 func stranger(start string) string {
 	parts := strings.Split(work.OwnerName(), "/")
-	return strings.Join([]string{parts[0], parts[1], start}, "/")
+	return strings.Join([]string{parts[0], parts[1], start, parts[3]}, "/")
+}
+
+// namesake is a process of another machine that has this one's host name.
+func namesake() string {
+	parts := strings.Split(work.OwnerName(), "/")
+	return strings.Join([]string{parts[0], "1", "1", "0a1b2c3d.4026531836"}, "/")
 }
 
 func TestOnlyTheDeadLoseTheirClaims(t *testing.T) {
@@ -65,7 +71,8 @@ func TestOnlyTheDeadLoseTheirClaims(t *testing.T) {
 		for owner, free := range map[string]bool{
 			work.OwnerName():   false, // alive
 			stranger("1"):      true,  // its number belongs to another process now
-			"elsewhere/1/1":    false, // not ours to judge
+			"elsewhere/1/1/1":  false, // not ours to judge
+			namesake():         !db.Postgres(),
 			"no-owner-of-ours": false,
 		} {
 			now := time.Now()

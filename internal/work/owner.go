@@ -13,11 +13,21 @@ import (
 )
 
 // OwnerName names this process among all that share a store: the host, the
-// process and when it started, so that a reused process id is not mistaken.
+// process, when it started, so that a reused process id is not mistaken, and
+// where its process id counts.
 func OwnerName() string {
 	host, _ := os.Hostname()
 	pid := os.Getpid()
-	return fmt.Sprintf("%s/%d/%s", host, pid, startOf(pid))
+	return fmt.Sprintf("%s/%d/%s/%s", host, pid, startOf(pid), realm())
+}
+
+// realm tells machines and containers of one host name apart: the boot of the
+// kernel and the namespace in which process ids count, empty where there are none.
+func realm() string {
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	space, _ := os.Readlink("/proc/self/ns/pid")
+	id, _, _ := strings.Cut(string(boot), "-")
+	return strings.TrimSpace(id) + "." + strings.Trim(space, "pid:[]")
 }
 
 // startOf is the kernel's start time of a process (field 22 of its stat file),
@@ -36,11 +46,16 @@ func startOf(pid int) string {
 }
 
 // dead reports whether owner is a process of this host that runs no more. Of
-// other hosts it knows nothing: their leases end by themselves.
-func dead(owner string) bool {
+// other hosts it knows nothing: their leases end by themselves. A store that is
+// shared over a network may be shared with hosts of the same name; a file is not,
+// and there a container that was started anew frees what it held before.
+func dead(owner string, shared bool) bool {
 	host, _ := os.Hostname()
 	parts := strings.Split(owner, "/")
-	if len(parts) != 3 || parts[0] != host {
+	if len(parts) < 3 || len(parts) > 4 || parts[0] != host {
+		return false
+	}
+	if shared && (len(parts) < 4 || parts[3] != realm()) {
 		return false
 	}
 	pid, err := strconv.Atoi(parts[1])
@@ -55,7 +70,7 @@ func FreeDead(ctx context.Context, db *store.DB) error {
 		return err
 	}
 	for _, o := range owners {
-		if !dead(o) {
+		if !dead(o, db.Postgres()) {
 			continue
 		}
 		if err := db.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.FreeOwner(ctx, o) }); err != nil {
