@@ -54,19 +54,23 @@ end
 
 -- run answers what who:look_up(name) answers, whoever in this worker does it.
 -- who:peek(name) answers a value and an outcome when another worker has brought it.
+-- nginx ends a lookup in the middle when its handshake has taken too long, and what
+-- stands behind it never runs: so nobody waits for one that should have been over.
 function Flight:run(name, who)
     local f = self.going[name]
-    if f then
+    if f and ngx.now() < f.over then
         f.waiting = f.waiting + 1
         if not f.done:wait(self.wait) then
             return nil, "waited too long", true
         end
         return f.value, f.outcome, true
     end
-    f = { done = semaphore.new(), waiting = 0 }
+    f = { done = semaphore.new(), waiting = 0, over = ngx.now() + self.wait + self.hold }
     self.going[name] = f
     f.value, f.outcome = self:across(name, who)
-    self.going[name] = nil
+    if self.going[name] == f then
+        self.going[name] = nil
+    end
     if f.waiting > 0 then
         f.done:post(f.waiting)
     end

@@ -106,7 +106,10 @@ end
 -- everything doubtful, for it is not known which they were.
 function _M.run(fleet)
     while not ngx.worker.exiting() do
-        local err = once(fleet, fleet.o)
+        local ok, err = pcall(once, fleet, fleet.o)
+        if not ok then
+            err = "error: " .. tostring(err)
+        end
         if not ngx.worker.exiting() then
             ngx.log(ngx.WARN, "certfleet: listen in Redis: ", err)
             ngx.sleep(PAUSE)
