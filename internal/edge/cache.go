@@ -29,34 +29,47 @@ func (e entry) answer(n certfleet.Name) (*Pair, error) {
 	return e.pair, nil
 }
 
-// cache remembers the last pairs and the last misses, each within its bound.
+// cache remembers the last pairs, the last names that a wildcard covers and the last
+// misses, each within its bound. Anybody can ask for any name below a wildcard, so
+// these have their own place, and share what was opened once.
 type cache struct {
-	mu     sync.Mutex
-	pairs  lru // guarded by mu
-	misses lru // guarded by mu
+	mu      sync.Mutex
+	pairs   lru // guarded by mu
+	covered lru // guarded by mu
+	misses  lru // guarded by mu
 }
 
-func newCache(pairs, misses int) *cache { return &cache{pairs: newLRU(pairs), misses: newLRU(misses)} }
+func newCache(pairs, misses int) *cache {
+	return &cache{pairs: newLRU(pairs), covered: newLRU(pairs), misses: newLRU(misses)}
+}
 
 func (c *cache) get(k entryKey) (entry, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e, ok := c.pairs.get(k); ok {
-		return e, true
+	for _, l := range []*lru{&c.pairs, &c.covered, &c.misses} {
+		if e, ok := l.get(k); ok {
+			return e, true
+		}
 	}
-	return c.misses.get(k)
+	return entry{}, false
 }
 
 func (c *cache) put(k entryKey, e entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e.pair == nil {
-		c.pairs.remove(k)
-		c.misses.put(k, e)
-		return
+	to := &c.pairs
+	switch {
+	case e.pair == nil:
+		to = &c.misses
+	case e.pair.covered():
+		to = &c.covered
 	}
-	c.misses.remove(k)
-	c.pairs.put(k, e)
+	for _, l := range []*lru{&c.pairs, &c.covered, &c.misses} {
+		if l != to {
+			l.remove(k)
+		}
+	}
+	to.put(k, e)
 }
 
 // lru forgets what was not asked for the longest.

@@ -220,3 +220,36 @@ func TestAFloodOfUnknownNamesDrivesNoPairOut(t *testing.T) {
 		t.Errorf("served %d, want %d", got, want)
 	}
 }
+
+func TestAFloodBelowAWildcardDrivesNoPairOutAndOpensOneKey(t *testing.T) {
+	k := newKit(t)
+	k.room.Pairs = 10
+	k.fill(certfleet.SlotECDSA, time.Hour, "shop.example.com")
+	wild := k.fill(certfleet.SlotECDSA, time.Hour, "*.flood.example")
+	found := func(name string) *edge.Pair {
+		p, err := k.room.Find(t.Context(), k.asked(name))
+		must(t, err)
+		return p
+	}
+	shop, first := found("shop.example.com"), found("first.flood.example")
+	for i := range 100 {
+		name := fmt.Sprintf("bogus%d.flood.example", i)
+		p := found(name)
+		if p.Version != wild || p.Name.String() != name || p.Covers.String() != "*.flood.example" || &p.KeyPEM[0] != &first.KeyPEM[0] {
+			t.Fatalf("%s gets %+v; want version %d with the key that is open already", name, p, wild)
+		}
+	}
+	if got, _ := k.room.Held(); got != 2 {
+		t.Errorf("%d opened pairs are remembered, want 2", got)
+	}
+	if again := found("shop.example.com"); &again.KeyPEM[0] != &shop.KeyPEM[0] {
+		t.Error("the flood had the pair of another name opened again")
+	}
+	renewed := k.fill(certfleet.SlotECDSA, time.Hour, "*.flood.example")
+	time.Sleep(1100 * time.Millisecond)
+	for _, name := range []string{"first.flood.example", "bogus99.flood.example", "*.flood.example"} {
+		if p := found(name); p.Version != renewed {
+			t.Errorf("%s is served version %d after the renewal, want %d", name, p.Version, renewed)
+		}
+	}
+}

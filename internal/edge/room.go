@@ -64,6 +64,16 @@ type Pair struct {
 	Expired  bool
 }
 
+// covered reports whether a wildcard stands for the name that was asked for.
+func (p *Pair) covered() bool { return p.Covers != p.Name }
+
+// as is the pair, for a name that it covers.
+func (p *Pair) as(n certfleet.Name) *Pair {
+	same := *p
+	same.Name = n
+	return &same
+}
+
 // Find answers the pair that a name serves now. NotFound means that there is none.
 func (r *Room) Find(ctx context.Context, a Asked) (*Pair, error) {
 	p, err := r.find(ctx, a)
@@ -107,14 +117,19 @@ func (r *Room) find(ctx context.Context, a Asked) (*Pair, error) {
 		return old.answer(a.Name)
 	}
 	// One question a name at a time, whoever asks; it outlives the one who asked first.
-	wait := r.flight.DoChan(strconv.FormatInt(k.tenant, 10)+" "+k.name+" "+string(k.kind)+strconv.FormatBool(a.Fresh), func() (any, error) {
+	going := strconv.FormatInt(k.tenant, 10) + " " + k.name + " " + string(k.kind) + strconv.FormatBool(a.Fresh)
+	if a.Fresh {
+		r.flight.Forget(going) // it may have looked before the change
+	}
+	wait := r.flight.DoChan(going, func() (any, error) {
 		look, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
+		e := entry{at: time.Now()} // what changes from here on may not be in it
 		p, err := r.look(look, a, old.pair)
 		if err != nil && certfleet.KindOf(err) != certfleet.NotFound {
 			return nil, err
 		}
-		e := entry{pair: p, at: time.Now()}
+		e.pair = p
 		r.cache.put(k, e)
 		return e, nil
 	})
@@ -144,12 +159,35 @@ func (r *Room) look(ctx context.Context, a Asked, have *Pair) (*Pair, error) {
 	if !ok {
 		return nil, notFound(a.Name)
 	}
-	if have != nil && have.Version == best.VersionID && have.Covers == best.Name {
-		same := *have
-		same.Expired = best.Revoked || !now.Before(best.NotAfter)
-		return &same, nil
+	if have == nil || !have.is(best) {
+		if best.Name != a.Name {
+			return r.openCovering(ctx, a, best, now)
+		}
+		return r.open(ctx, a, best, now)
 	}
-	return r.open(ctx, a, best, now)
+	same := have.as(a.Name)
+	same.Expired = best.Revoked || !now.Before(best.NotAfter)
+	return same, nil
+}
+
+func (p *Pair) is(s store.Serving) bool { return p.Version == s.VersionID && p.Covers == s.Name }
+
+// openCovering opens the pair of a wildcard once for all names that it covers.
+func (r *Room) openCovering(ctx context.Context, a Asked, s store.Serving, now time.Time) (*Pair, error) {
+	k := entryKey{a.Tenant, s.Name.String(), a.Kind}
+	if e, ok := r.cache.get(k); ok && e.pair != nil && e.pair.is(s) {
+		same := e.pair.as(a.Name)
+		same.Expired = s.Revoked || !now.Before(s.NotAfter)
+		return same, nil
+	}
+	wild := a
+	wild.Name = s.Name
+	p, err := r.open(ctx, wild, s, now)
+	if err != nil {
+		return nil, err
+	}
+	r.cache.put(k, entry{pair: p}) // of no time: whoever asks for the wildcard itself looks
+	return p.as(a.Name), nil
 }
 
 func (r *Room) open(ctx context.Context, a Asked, s store.Serving, now time.Time) (*Pair, error) {
@@ -224,7 +262,7 @@ func notFound(n certfleet.Name) error {
 	return &certfleet.Error{Kind: certfleet.NotFound, Msg: "nothing is served for " + n.String(), Advice: "add a certificate for it: certfleet add " + n.String()}
 }
 
-// Held says how many pairs and how many misses are remembered.
+// Held says how many opened pairs and how many misses are remembered.
 func (r *Room) Held() (pairs, misses int) {
 	r.setUp()
 	r.cache.mu.Lock()
