@@ -11,6 +11,7 @@ import (
 
 	"github.com/certfleet/certfleet/internal/acme"
 	"github.com/certfleet/certfleet/internal/fakeca"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 type ctx = context.Context
@@ -25,6 +26,7 @@ func heap() uint64 {
 // TestALeanCARemembersLittle issues past what it keeps of orders, and looks at
 // what each certificate more costs.
 func TestALeanCARemembersLittle(t *testing.T) {
+	trial.InFull(t)
 	k := start(t, fakeca.Options{Lean: true, Trusting: true, Limits: []fakeca.Limit{{Name: fakeca.PerSet, Count: 5, Period: 7 * day}}})
 	issue := func(from, n int) {
 		for i := from; i < from+n; i++ {

@@ -12,6 +12,7 @@ import (
 	"github.com/certfleet/certfleet/internal/acme"
 	"github.com/certfleet/certfleet/internal/fakeca"
 	"github.com/certfleet/certfleet/internal/plan"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // customer is one certificate of a small fleet that does many things wrong.
@@ -150,6 +151,7 @@ func TestTheLedgerNeverMeetsALimit(t *testing.T) {
 }
 
 func TestWithoutTheLedgerLimitsAreMet(t *testing.T) {
+	trial.InFull(t)
 	f := run(t, false)
 	want := []string{fakeca.PerDomain, fakeca.PerSet, fakeca.FailedValidations, fakeca.NewOrders}
 	if got := breached(f.ca); !slices.Equal(got, want) {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestNamesThatChangedDuringAnOrderAreOrderedAtOnce(t *testing.T) {
+	t.Parallel()
 	names, err := certfleet.ParseNames([]string{"a.example", "b.example"})
 	if err != nil {
 		t.Fatal(err)

@@ -54,6 +54,7 @@ func (h *house) slots(name string) map[certfleet.SlotKind]int64 {
 // TestABackupIsKeptWarmAndServedOnlyWhenFlipped follows a certificate with a
 // backup through issuance, a flip, renewals of both while flipped, and back.
 func TestABackupIsKeptWarmAndServedOnlyWhenFlipped(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	other := h.second("other")
@@ -122,6 +123,7 @@ func TestABackupIsKeptWarmAndServedOnlyWhenFlipped(t *testing.T) {
 }
 
 func TestTroubleWithTheBackupLeavesThePrimaryAlone(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	h.second("other")
@@ -157,6 +159,7 @@ func TestTroubleWithTheBackupLeavesThePrimaryAlone(t *testing.T) {
 // TestALimitThatFreesTooLateMovesToTheSecondAuthority gives the first authority
 // one order a week, which is used.
 func TestALimitThatFreesTooLateMovesToTheSecondAuthority(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	other := h.second("other")

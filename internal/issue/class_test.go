@@ -10,6 +10,7 @@ import (
 // TestCAsWordsAreClassified has the words of Let's Encrypt and of Pebble, as
 // they reach us with type and detail.
 func TestCAsWordsAreClassified(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		want      preflight.Class
 		typ, text string
@@ -77,6 +78,7 @@ func TestCAsWordsAreClassified(t *testing.T) {
 // TestWhatIsSeenFromHereExplainsTheCA lets a finding overrule the CA's words
 // only where it tells why they were said.
 func TestWhatIsSeenFromHereExplainsTheCA(t *testing.T) {
+	t.Parallel()
 	const (
 		notFound = "192.0.2.7: Invalid response from http://shop.example/.well-known/acme-challenge/x: 404"
 		servfail = "DNS problem: SERVFAIL looking up A for shop.example"
@@ -103,6 +105,7 @@ func TestWhatIsSeenFromHereExplainsTheCA(t *testing.T) {
 
 // TestOnlyWhatTheOtherChallengeMayBeSparedIsCurable has each class of failure.
 func TestOnlyWhatTheOtherChallengeMayBeSparedIsCurable(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		class     preflight.Class
 		typ, text string

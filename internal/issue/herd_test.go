@@ -6,11 +6,13 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/fakeca"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // TestAfterADayOfDowntimeTheHerdKeepsInLane lets every node be down for a day in
 // which renewals fall due, urgent ones too, and a migration is asked for.
 func TestAfterADayOfDowntimeTheHerdKeepsInLane(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	bubble(t, fakeca.Options{}, func(f *fleet) {
 		fleet := f.want(certfleet.LaneNew, many("r%d.example", 100)...)

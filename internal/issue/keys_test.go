@@ -14,6 +14,7 @@ import (
 // TestKeyCyclesShareAndKeepKeys takes certificates through a CA: which of them
 // get the same key follows the cycle, and a key that was revoked is not used again.
 func TestKeyCyclesShareAndKeepKeys(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	cycle := func(c certfleet.KeyCycle) *certfleet.Policy {

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -31,6 +32,11 @@ import (
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/work"
 )
+
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "4") // most of a test at Pebble is waiting
+	os.Exit(m.Run())
+}
 
 // house is a store, a CA and all that outlives a process; rooms come and go.
 type house struct {

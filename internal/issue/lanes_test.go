@@ -11,6 +11,7 @@ import (
 	"github.com/certfleet/certfleet/internal/plan"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // crowd adds certificates of one name each to a lane, due since a while.
@@ -66,7 +67,7 @@ func TestABacklogStarvesNobody(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		n := 10000
-		if db.Postgres() {
+		if db.Postgres() || !trial.Full() {
 			n = 1500
 		}
 		f := newFleet(t, db, fakeca.Options{})

@@ -14,6 +14,7 @@ import (
 	"github.com/certfleet/certfleet/internal/fakeca"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -33,6 +34,7 @@ func bubble(t *testing.T, o fakeca.Options, story func(f *fleet)) {
 }
 
 func TestAMigrationGoesAsFastAsTheAccountMayAndNoFaster(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	bubble(t, fakeca.Options{}, func(f *fleet) {
 		f.want(certfleet.LaneBackfill, many("c%d.example", 330)...)

@@ -10,11 +10,13 @@ import (
 	"github.com/certfleet/certfleet/internal/acme"
 	"github.com/certfleet/certfleet/internal/fakeca"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // TestACAThatIsAwayForLongIsLeftForTheSecond takes the first CA away for good,
 // while certificates of six days are to be renewed and new ones are asked for.
 func TestACAThatIsAwayForLongIsLeftForTheSecond(t *testing.T) {
+	t.Parallel()
 	for what, fault := range map[string]fakeca.Fault{
 		"nobody answers":             {Kind: fakeca.Outage},
 		"it answers 503 and a time":  {Kind: fakeca.ServerError, Status: 503, After: fakeca.AfterSeconds, Delay: 24 * time.Hour},
@@ -22,6 +24,9 @@ func TestACAThatIsAwayForLongIsLeftForTheSecond(t *testing.T) {
 		"it never answers to orders": {Kind: fakeca.Outage, Endpoint: "order"},
 	} {
 		t.Run(what, func(t *testing.T) {
+			if fault.Kind != fakeca.Outage || fault.Endpoint != "" {
+				trial.InFull(t)
+			}
 			t.Parallel()
 			bubble(t, fakeca.Options{}, func(f *fleet) { f.leaves(fault) })
 		})

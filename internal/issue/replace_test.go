@@ -51,6 +51,7 @@ func (h *house) counts(id int64) string {
 // TestAKeyThatIsOutIsReplacedEverywhereFirstAndThenRevoked lets three
 // certificates share a key, one of which is paused.
 func TestAKeyThatIsOutIsReplacedEverywhereFirstAndThenRevoked(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	shared := h.policyLike("shared", func(s *certfleet.PolicySpec) { s.KeyCycle = certfleet.KeyGlobalWeekly })
@@ -92,6 +93,7 @@ func TestAKeyThatIsOutIsReplacedEverywhereFirstAndThenRevoked(t *testing.T) {
 }
 
 func TestAReplacementIsForetoldAbortedAndResumed(t *testing.T) {
+	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)
 	var certs []*certfleet.Certificate

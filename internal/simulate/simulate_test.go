@@ -46,7 +46,7 @@ func TestAQuietSeasonRenewsEverythingInItsWindow(t *testing.T) {
 
 func TestTheSameSeedIsTheSameFleet(t *testing.T) {
 	t.Parallel()
-	o := Options{Fleet: 100, Days: 20, Seed: 7, Mix: Mixes["all"], Outages: []Outage{{10, 3 * day}}, Revokes: []Revocation{{15, 0.3}}, BadNonces: 0.05}
+	o := Options{Fleet: 50, Days: 20, Seed: 7, Mix: Mixes["all"], Outages: []Outage{{10, 3 * day}}, Revokes: []Revocation{{15, 0.3}}, BadNonces: 0.05}
 	a, b := run(t, o), run(t, o)
 	if !reflect.DeepEqual(a, b) {
 		t.Error("the results differ")
@@ -59,6 +59,7 @@ func TestTheSameSeedIsTheSameFleet(t *testing.T) {
 // TestYearsWithAllThatCanHappen has lives of 90, 64, 45 and 6 days as the calendar
 // has them, outages of three days, a mass revocation and refused nonces.
 func TestYearsWithAllThatCanHappen(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	o := Options{Fleet: 60, Days: 730, Seed: 3, Mix: Mixes["all"], BadNonces: 0.05,
 		Outages: []Outage{{200, 3 * day}, {401, 3 * day}}, Revokes: []Revocation{{400, 0.3}}}
