@@ -30,7 +30,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setup,
-		Condition:           installed,
+		Condition:           holds,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"pebble": startPebble, "listens": listens, "jsonlines": jsonLines, "setenv": setFromFile, "mode": mode, "until": until, "signal": signal,
 			"sshkey": sshKey, "lineage": writeLineage, "fill": fill, "minnow": writeMinnow,
@@ -39,9 +39,13 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// installed answers the condition program:NAME. Where real programs are asked for,
-// each counts as installed, so that its story fails and is not passed by.
-func installed(cond string) (bool, error) {
+// holds answers the conditions of scripts: full, where all is asked for, and
+// program:NAME. Where real programs are asked for, each counts as installed, so that
+// its story fails and is not passed by.
+func holds(cond string) (bool, error) {
+	if cond == "full" {
+		return trial.Full(), nil
+	}
 	name, ok := strings.CutPrefix(cond, "program:")
 	if !ok {
 		return false, fmt.Errorf("condition %q is not known", cond)

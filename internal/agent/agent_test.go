@@ -21,6 +21,7 @@ func changed(files map[string][]byte, name string, data []byte) map[string][]byt
 }
 
 func TestWhatIsWholeGoesLiveAndLeavesStaging(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	first := pair(t, time.Hour, "shop.example")
 	for _, only := range [][]string{{lineage.FullChain, lineage.PrivKey}, {lineage.Cert, lineage.Chain, lineage.PrivKey}, nil} {
@@ -54,6 +55,7 @@ func TestWhatIsWholeGoesLiveAndLeavesStaging(t *testing.T) {
 }
 
 func TestUnchangedContentChangesNothing(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	files := pair(t, time.Hour, "shop.example")
 	k.stage("shop", files)
@@ -71,6 +73,7 @@ func TestUnchangedContentChangesNothing(t *testing.T) {
 }
 
 func TestWhatIsNotGoodStaysOutAndTheLastGoodPairIn(t *testing.T) {
+	t.Parallel()
 	good, next, other := pair(t, time.Hour, "shop.example"), pair(t, 2*time.Hour, "shop.example"), pair(t, time.Hour, "shop.example")
 	expired := pair(t, -time.Minute, "shop.example")
 	full := next[lineage.FullChain]
@@ -118,6 +121,7 @@ func manifest(files map[string][]byte, more string) string {
 }
 
 func TestHalvesWaitForTheRest(t *testing.T) {
+	t.Parallel()
 	good, next := pair(t, time.Hour, "shop.example"), pair(t, 2*time.Hour, "shop.example")
 	k := newKit(t, nil)
 	k.stage("shop", good)
@@ -140,6 +144,7 @@ func TestHalvesWaitForTheRest(t *testing.T) {
 }
 
 func TestLinksAndStrangeThingsInStagingAreNotFollowed(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	files := pair(t, time.Hour, "shop.example")
 	outside := t.TempDir()
@@ -172,6 +177,7 @@ func TestLinksAndStrangeThingsInStagingAreNotFollowed(t *testing.T) {
 }
 
 func TestSyncWaitsForWhoeverStillWrites(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	files := pair(t, time.Hour, "shop.example")
 	dir := filepath.Join(k.c.Staging, "shop")
@@ -187,6 +193,7 @@ func TestSyncWaitsForWhoeverStillWrites(t *testing.T) {
 }
 
 func TestRemovalByManifest(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	k.stage("shop", pair(t, time.Hour, "shop.example"))
 	k.sync()
@@ -198,6 +205,7 @@ func TestRemovalByManifest(t *testing.T) {
 }
 
 func TestOtherLayouts(t *testing.T) {
+	t.Parallel()
 	for _, layout := range []string{"haproxy", "peter_sslers"} {
 		k := newKit(t, func(c *Config) { c.Layout = "" })
 		c := k.c

@@ -30,6 +30,7 @@ func (u *busy) Update(_ context.Context, changed []certfleet.Bundle) error {
 
 // TestAMarkMadeDuringARunStaysDue although that run told its updater well.
 func TestAMarkMadeDuringARunStaysDue(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*kit){
 		"a newer version": func(k *kit) {
 			k.stage("shop", pair(k, 2*time.Hour, "shop.example"))

@@ -47,6 +47,7 @@ func (k *kit) converges(good, next map[string][]byte) {
 }
 
 func TestAFullDiskLeavesTheLastGoodPair(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	good, next := pair(t, time.Hour, "shop.example"), pair(t, 2*time.Hour, "shop.example")
 	k.stage("shop", good)
@@ -62,6 +63,7 @@ func TestAFullDiskLeavesTheLastGoodPair(t *testing.T) {
 }
 
 func TestAFolderThatMayNotBeWrittenLeavesTheLastGoodPair(t *testing.T) {
+	t.Parallel()
 	without := []string{"env"}
 	if os.Getuid() == 0 { // root may write anywhere, unless this is taken away
 		if _, err := exec.LookPath("setpriv"); err != nil {
@@ -88,6 +90,7 @@ func TestAFolderThatMayNotBeWrittenLeavesTheLastGoodPair(t *testing.T) {
 }
 
 func TestAWrongClockKeepsPairsOutUntilItIsRight(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	good, next := pair(t, 24*time.Hour, "shop.example"), pair(t, 48*time.Hour, "shop.example")
 	k.stage("shop", good)
@@ -105,6 +108,7 @@ func TestAWrongClockKeepsPairsOutUntilItIsRight(t *testing.T) {
 
 // TestAClockThatWasAheadStopsNothing has a generation on disk with a number from the future.
 func TestAClockThatWasAheadStopsNothing(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	good, next := pair(t, 24*time.Hour, "shop.example"), pair(t, 48*time.Hour, "shop.example")
 	k.stage("shop", good)
@@ -121,6 +125,7 @@ func TestAClockThatWasAheadStopsNothing(t *testing.T) {
 }
 
 func TestAServiceThatHangsAndForksHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	child, mended, calls := filepath.Join(dir, "child"), filepath.Join(dir, "mended"), filepath.Join(dir, "calls")
 	hang := fmt.Sprintf("  hang:\n    type: script\n    command: [sh, -c, 'test -e %s || { (sleep 60 & echo $! > %s; wait) & wait; }']\n    timeout: 300ms\n    retries: -1\n", mended, child)
@@ -173,6 +178,7 @@ func (d *deaf) Read(b []byte) (int, error) {
 }
 
 func TestAPeerThatReadsNothingIsGivenUp(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, func(c *Config) { c.SFTP.Idle, c.SFTP.MaxConnections = certfleet.Duration(2*time.Second), 1 })
 	k.run()
 	raw, err := net.Dial("tcp", k.addr)

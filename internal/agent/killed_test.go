@@ -11,12 +11,14 @@ import (
 
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // TestASyncKilledBetweenStagingAndLiveConverges kills the program while it brings
 // many pairs to live, and while services are told. What is live is whole, and the
 // next run brings the rest and owes no service anything.
 func TestASyncKilledBetweenStagingAndLiveConverges(t *testing.T) {
+	t.Parallel()
 	const many = 120
 	calls := filepath.Join(t.TempDir(), "calls")
 	// While CALLS.slow is there the service takes its time, and hears nothing.
@@ -50,6 +52,9 @@ func TestASyncKilledBetweenStagingAndLiveConverges(t *testing.T) {
 		},
 	} {
 		t.Run("when "+what, func(t *testing.T) {
+			if what != "half of them are live" {
+				trial.InFull(t)
+			}
 			version++
 			os.Remove(calls)
 			os.Remove(calls + ".began")

@@ -17,6 +17,7 @@ func (k *kit) telling() *reporter {
 }
 
 func TestEveryCertificateIsLookedAtAgainInTurn(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	const live = relooked + 20
 	for i := range live {
@@ -41,6 +42,7 @@ func TestEveryCertificateIsLookedAtAgainInTurn(t *testing.T) {
 }
 
 func TestAServiceThatIsSlowToReloadIsLookedAtSoon(t *testing.T) {
+	t.Parallel()
 	r := newKit(t, nil).telling()
 	if d := r.next(); d < reportEvery-reportEvery/10-1 {
 		t.Errorf("with nothing to look at the next report comes after %s", d)

@@ -55,6 +55,7 @@ func parcel(label string, files map[string][]byte) lineage.Parcel {
 // TestOnlyWholeParcelsGoLive has parcels with every fault that a stranger's hand or
 // a broken pusher could give them.
 func TestOnlyWholeParcelsGoLive(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	k.run()
 	good, other := pair(t, time.Hour, "shop.example"), pair(t, time.Hour, "cafe.example")
@@ -89,6 +90,7 @@ func TestOnlyWholeParcelsGoLive(t *testing.T) {
 // TestWhatBreaksOffIsNotUsed cuts a parcel in the middle, and sends one that is too
 // large, behind one that is whole.
 func TestWhatBreaksOffIsNotUsed(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, func(c *Config) { c.SFTP.MaxFile = 1 << 14 })
 	k.run()
 	good, next := pair(t, time.Hour, "shop.example"), pair(t, time.Hour, "shop.example")
@@ -110,6 +112,7 @@ func TestWhatBreaksOffIsNotUsed(t *testing.T) {
 
 // TestTwoVersionsInOnePushGoLiveInOrder sends one certificate twice.
 func TestTwoVersionsInOnePushGoLiveInOrder(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	k.run()
 	older, newer := pair(t, time.Hour, "shop.example"), pair(t, 2*time.Hour, "shop.example")

@@ -66,6 +66,7 @@ func freeAddr(k *kit) string {
 }
 
 func TestKilledAgentKeepsTheLastGoodPairAndConverges(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, func(c *Config) { c.SFTP.Listen = "127.0.0.1:0" })
 	k.Close() // the program has the folder
 	calls := filepath.Join(t.TempDir(), "calls")
@@ -119,6 +120,7 @@ func TestKilledAgentKeepsTheLastGoodPairAndConverges(t *testing.T) {
 }
 
 func TestProgramTellsWhatItDid(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, func(c *Config) { c.SFTP.Listen = "127.0.0.1:0" })
 	k.Close() // the program has the folder
 	k.stage("shop", pair(t, time.Hour, "shop.example"))
@@ -149,6 +151,7 @@ func TestProgramTellsWhatItDid(t *testing.T) {
 }
 
 func TestConfigSaysWhereItIsWrong(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"stagin: /x":             `agent.yaml:1:1: there is no setting "stagin"`,
 		"staging: relative":      "staging:",
@@ -172,6 +175,7 @@ func TestConfigSaysWhereItIsWrong(t *testing.T) {
 const maxSize = 16 << 20
 
 func TestProgramIsSmallAndKnowsNoStore(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("building takes a while")
 	}

@@ -24,6 +24,7 @@ import (
 )
 
 func TestOnlyTheConfiguredUserAndKeyGetIn(t *testing.T) {
+	t.Parallel()
 	extra, _ := newKey(t)
 	file := filepath.Join(t.TempDir(), "authorized")
 	k := newKit(t, func(c *Config) { c.SFTP.AuthorizedKeysFile = file })
@@ -49,6 +50,7 @@ func TestOnlyTheConfiguredUserAndKeyGetIn(t *testing.T) {
 }
 
 func TestNothingButSFTP(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	k.run()
 	conn, c := k.client()
@@ -94,6 +96,7 @@ func TestNothingButSFTP(t *testing.T) {
 }
 
 func TestPathsOutsideOfStagingAreRefused(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, func(c *Config) { c.SFTP.Paths = []string{"/var/cache/certdeploy"} })
 	k.run()
 	outside := filepath.Dir(k.c.Staging)
@@ -134,6 +137,7 @@ func TestPathsOutsideOfStagingAreRefused(t *testing.T) {
 
 // The requests of certdeploy's server, one connection a lineage, each left open.
 func TestCertdeployServerMayPush(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, func(c *Config) { c.SFTP.Paths, c.SFTP.User = []string{"/var/cache/certdeploy"}, "certdeploy" })
 	k.run()
 	for i, name := range []string{"shop", "blog", "shop"} {
@@ -174,6 +178,7 @@ func TestCertdeployServerMayPush(t *testing.T) {
 }
 
 func TestConnectionLeftOpenIsClosedAfterItsLastChannel(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	k.linger = 300 * time.Millisecond
 	k.run()
@@ -191,6 +196,7 @@ func TestConnectionLeftOpenIsClosedAfterItsLastChannel(t *testing.T) {
 }
 
 func TestFileThatBreaksOffLeavesNothing(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	k.run()
 	good, next := pair(t, time.Hour, "shop.example"), pair(t, 2*time.Hour, "shop.example")
@@ -240,6 +246,7 @@ func TestFileThatBreaksOffLeavesNothing(t *testing.T) {
 }
 
 func TestLimitsOfOneSession(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, func(c *Config) { c.SFTP.MaxFile = config.Size(4 << 10) })
 	k.run()
 	_, c := k.client()
@@ -267,6 +274,7 @@ func TestLimitsOfOneSession(t *testing.T) {
 }
 
 func TestConnectionsAreLimitedAndIdleOnesEnd(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, func(c *Config) {
 		c.SFTP.MaxConnections, c.SFTP.Idle, c.SFTP.Handshake = 3, certfleet.Duration(500*time.Millisecond), certfleet.Duration(300*time.Millisecond)
 	})
@@ -305,6 +313,7 @@ func TestConnectionsAreLimitedAndIdleOnesEnd(t *testing.T) {
 }
 
 func TestOneAddressCannotTakeTheRoomOfAll(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, func(c *Config) { c.SFTP.MaxConnections = 8 })
 	k.run()
 	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
@@ -325,6 +334,7 @@ func TestOneAddressCannotTakeTheRoomOfAll(t *testing.T) {
 }
 
 func TestTwoAgentsDoNotShareAStagingFolder(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	_, err := New(k.c, nil)
 	refused(t, err, certfleet.Conflict)
@@ -333,6 +343,7 @@ func TestTwoAgentsDoNotShareAStagingFolder(t *testing.T) {
 // Ten thousand strangers, each with another kind of nonsense; in the end a pusher
 // is served as before.
 func TestBadHandshakesLeaveItServing(t *testing.T) {
+	t.Parallel()
 	n := 10000
 	if testing.Short() {
 		n = 500
@@ -384,6 +395,7 @@ func TestBadHandshakesLeaveItServing(t *testing.T) {
 }
 
 func TestNoSecretInTheLog(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, nil)
 	stop := k.run()
 	files := pair(t, time.Hour, "shop.example")

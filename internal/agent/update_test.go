@@ -30,6 +30,7 @@ func lines(t testing.TB, file string) []string {
 }
 
 func TestUpdatersRunForWhatChangedInOrder(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "calls")
 	k := newKit(t, func(c *Config) {
 		c.Updaters = settings(t, "updaters:\n"+noting("zeta", file, "")+noting("mail", file, "    for: [mail]\n")+noting("alpha", file, "    for: ['*hop']\n"))
@@ -47,6 +48,7 @@ func TestUpdatersRunForWhatChangedInOrder(t *testing.T) {
 }
 
 func TestFailedUpdaterIsOwedAcrossRestarts(t *testing.T) {
+	t.Parallel()
 	file, sick := filepath.Join(t.TempDir(), "calls"), filepath.Join(t.TempDir(), "sick")
 	os.WriteFile(sick+".fail", nil, 0o600)
 	k := newKit(t, func(c *Config) {
@@ -72,6 +74,7 @@ func TestFailedUpdaterIsOwedAcrossRestarts(t *testing.T) {
 }
 
 func TestFailFastLeavesTheRestForLater(t *testing.T) {
+	t.Parallel()
 	file, sick := filepath.Join(t.TempDir(), "calls"), filepath.Join(t.TempDir(), "sick")
 	os.WriteFile(sick+".fail", nil, 0o600)
 	k := newKit(t, func(c *Config) {
@@ -88,6 +91,7 @@ func TestFailFastLeavesTheRestForLater(t *testing.T) {
 }
 
 func TestDaemonUpdatesOnceForManyChanges(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "calls")
 	k := newKit(t, func(c *Config) {
 		c.UpdateDelay = certfleet.Duration(400 * time.Millisecond)
@@ -119,6 +123,7 @@ func pushPair(t testing.TB, c *sftp.Client, name string, files map[string][]byte
 }
 
 func TestChangeDuringAnUpdateHasOneOfItsOwn(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "calls")
 	k := newKit(t, func(c *Config) {
 		c.Updaters = settings(t, "updaters:\n  slow:\n    type: script\n    command: [sh, -c, 'echo $CERTFLEET_CERTIFICATES >> "+file+"; sleep 0.4']\n")
@@ -135,6 +140,7 @@ func TestChangeDuringAnUpdateHasOneOfItsOwn(t *testing.T) {
 }
 
 func TestWaitDecidesWhenUpdatersRun(t *testing.T) {
+	t.Parallel()
 	at := func(s int) time.Time { return time.Unix(int64(1000+s), 0) }
 	w := wait{delay: 10 * time.Second, max: 25 * time.Second}
 	if !w.at().IsZero() {

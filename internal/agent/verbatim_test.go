@@ -11,6 +11,7 @@ import (
 )
 
 func TestVerbatimFolderConvergesAfterACrashBetweenTwoFiles(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, func(c *Config) { c.Layout = Verbatim })
 	old, next := pair(t, time.Hour, "shop.example"), pair(t, 2*time.Hour, "shop.example")
 	k.stage("shop", old, lineage.FullChain, lineage.PrivKey)
@@ -36,6 +37,7 @@ func TestVerbatimFolderConvergesAfterACrashBetweenTwoFiles(t *testing.T) {
 }
 
 func TestVerbatimFolderIsNotLeftByALink(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, func(c *Config) { c.Layout = Verbatim })
 	outside := t.TempDir()
 	if err := os.MkdirAll(k.c.Dir, 0o700); err != nil {
@@ -54,6 +56,7 @@ func TestVerbatimFolderIsNotLeftByALink(t *testing.T) {
 }
 
 func TestVerbatimServiceIsOwedAcrossRestartsForWhatIsNoPair(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "calls")
 	os.WriteFile(file+".fail", nil, 0o600)
 	k := newKit(t, func(c *Config) {

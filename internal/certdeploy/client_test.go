@@ -78,6 +78,7 @@ func (p *place) start(env ...string) (cmd *exec.Cmd, log *buffer) {
 func (p *place) live(name string) string { return filepath.Join(p.destination, name) }
 
 func TestServerPushesToClientAndServicesAreTold(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	p := newPlace(t, s.public)
 	p.services(p.script("first", 0), p.script("fails", 1), p.script("last", 0))
@@ -123,6 +124,7 @@ func TestServerPushesToClientAndServicesAreTold(t *testing.T) {
 
 // What a plain SSH server took in, a one-shot run brings live.
 func TestOneShotDeploysWhatAPlainServerTookIn(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	h := sshd(t, s.public)
 	p := newPlace(t, s.public)
@@ -154,6 +156,7 @@ func TestOneShotDeploysWhatAPlainServerTookIn(t *testing.T) {
 // The requests of certdeploy's own server: the tree upwards, folders downwards,
 // each file in place and looked at, and the connection left open behind it.
 func TestOriginalServersRequestsAreServed(t *testing.T) {
+	t.Parallel()
 	login, public := keyFile(t)
 	p := newPlace(t, public)
 	p.start()
@@ -207,6 +210,7 @@ func TestOriginalServersRequestsAreServed(t *testing.T) {
 }
 
 func TestLineagesThatAreNoPairAreDeployedToo(t *testing.T) {
+	t.Parallel()
 	files := issue(t, "shop.example")
 	other := issue(t, "shop.example")
 	for _, row := range []struct {
@@ -256,6 +260,7 @@ func stage(t testing.TB, source, name string, files map[string][]byte, which ...
 }
 
 func TestBadLineageStopsNoOther(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t, "unused")
 	good, old, next := issue(t, "good.example"), issue(t, "bad.example"), issue(t, "bad.example")
 	stage(t, p.source, "bad.example", old, "fullchain.pem", "privkey.pem")
@@ -275,6 +280,7 @@ func TestBadLineageStopsNoOther(t *testing.T) {
 }
 
 func TestPermissionsOfWhatIsLive(t *testing.T) {
+	t.Parallel()
 	files := issue(t, "shop.example")
 	for _, row := range []struct {
 		name, more    string
@@ -298,6 +304,7 @@ func TestPermissionsOfWhatIsLive(t *testing.T) {
 }
 
 func TestLinkAtTheDestinationIsReplacedByAFile(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t, "unused")
 	files := issue(t, "shop.example")
 	os.Mkdir(p.live("shop.example"), 0o700)
@@ -315,6 +322,7 @@ func TestLinkAtTheDestinationIsReplacedByAFile(t *testing.T) {
 }
 
 func TestClientsExitStatus(t *testing.T) {
+	t.Parallel()
 	files := issue(t, "shop.example")
 	for name, row := range map[string]struct {
 		more   string
@@ -344,6 +352,7 @@ func TestClientsExitStatus(t *testing.T) {
 }
 
 func TestFailFastEndsTheDaemon(t *testing.T) {
+	t.Parallel()
 	login, public := keyFile(t)
 	p := newPlace(t, public, "fail_fast: true")
 	p.services(p.script("fails", 3))
@@ -366,6 +375,7 @@ func TestFailFastEndsTheDaemon(t *testing.T) {
 }
 
 func TestDaemonSurvivesWhatEndedTheOriginal(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	p := newPlace(t, s.public)
 	_, log := p.start()

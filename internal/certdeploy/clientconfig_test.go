@@ -31,6 +31,7 @@ func clientFile(t testing.TB, text string) string {
 const clientBase = "destination: DIR\nsource: DIR/source\n"
 
 func TestUpdateDelayIsReadAsTheOriginalDoes(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]time.Duration{
 		"1h": time.Hour, "'1h 30m'": 90 * time.Minute, "abc 1h30m xyz": 90 * time.Minute, "1.5m": 90 * time.Second, "2d": 48 * time.Hour, "1w": 7 * 24 * time.Hour, "0s": 0, "null": 0, "0.4s": 0,
 	} {
@@ -47,6 +48,7 @@ func TestUpdateDelayIsReadAsTheOriginalDoes(t *testing.T) {
 }
 
 func TestModesAreReadAsTheOriginalDoes(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{"511": "0777", "'0o777'": "0777", "'0777'": "0777", "'777'": "0777", "'1'": "0001", "0600": "0600", "0o600": "0600", "null": ""} {
 		c, err := loadClient(clientFile(t, clientBase+"file_permissions: {mode: "+text+"}\n"))
 		if err != nil || c.mode != want {
@@ -108,6 +110,7 @@ func updaterOf(t *testing.T, text string) (clientConfig, string, map[string]any)
 }
 
 func TestServicesBecomeUpdaters(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]map[string]string{
 		"update_services: [{type: systemd, name: nginx.service}]":                               {"unit": `"nginx.service"`, "action": `"restart"`, "systemctl": `"/bin/systemctl"`, "timeout": `"24h0m0s"`, "retries": "-1"},
 		"update_sevices: [{type: systemd, name: 'a@b.timer', action: ' Reload '}]":              {"action": `"reload"`},
@@ -134,6 +137,7 @@ func TestServicesBecomeUpdaters(t *testing.T) {
 }
 
 func TestClientConfigErrorsHaveTheOriginalsWords(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"source: DIR\n":                                                                                    "`destination` must be a directory that exists.",
 		"destination: /dev/null\nsource: DIR\n":                                                            "Invalid value \"/dev/null\" for `destination`",
@@ -163,6 +167,7 @@ func TestClientConfigErrorsHaveTheOriginalsWords(t *testing.T) {
 }
 
 func TestDaemonNeedsKeysBeforeItListens(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		clientBase: "`sftpd.privkey_filename` must be a file that exists.",
 		clientBase + "sftpd: {privkey_filename: DIR/script.sh}\n":                                                           "Nobody may push",

@@ -29,6 +29,7 @@ func serverFile(t testing.TB, text string) string {
 const oneClient = "client_configs:\n  - address: 1.2.3.4\n    pubkey: ssh-ed25519 PUB comment\n    domains: [shop.example, '*.shop.example']\n"
 
 func TestServerConfigOfEveryRelease(t *testing.T) {
+	t.Parallel()
 	base := "privkey_filename: KEY\nqueue_dir: DIR\n" + oneClient
 	for name, row := range map[string]struct {
 		text string
@@ -86,6 +87,7 @@ func TestServerConfigOfEveryRelease(t *testing.T) {
 }
 
 func TestServerConfigErrorsHaveTheOriginalsWords(t *testing.T) {
+	t.Parallel()
 	base := "privkey_filename: KEY\nqueue_dir: DIR\n" + oneClient
 	for text, want := range map[string]string{
 		base + "unknown: 1\n":                                         "Invalid config option: unexpected keyword argument 'unknown'",
@@ -116,6 +118,7 @@ func TestServerConfigErrorsHaveTheOriginalsWords(t *testing.T) {
 }
 
 func TestIdentityIsTheOriginals(t *testing.T) {
+	t.Parallel()
 	p := peer{user: "certdeploy", address: "127.0.0.1", port: 33774}
 	if p.identity() != "29760cf3dc670a079ce7788e99af9930895c685d" {
 		t.Errorf("got %s", p.identity())
@@ -123,6 +126,7 @@ func TestIdentityIsTheOriginals(t *testing.T) {
 }
 
 func TestScalarsAreThoseOfYAML11(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"0600": "384", "0o600": "no", "600": "600", "15:00": "900", "09:00": "no", "1_000": "1000", "0x1F": "31", "0b11": "3", "-5": "-5", "'7'": "no", "true": "no", "1.5": "no", "1e3": "no", "": "no", "099": "no",
 	} {
@@ -170,6 +174,7 @@ func FuzzYAML(f *testing.F) {
 }
 
 func TestHostKeysOfAllTypesAreTaken(t *testing.T) {
+	t.Parallel()
 	for name, key := range map[string]string{
 		"ed25519 with a comment": "ssh-ed25519 PUB root@edge",
 		"bare":                   "PUB",

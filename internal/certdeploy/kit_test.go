@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -36,6 +37,7 @@ func TestMain(m *testing.M) {
 	case "client":
 		os.Exit(ClientMain(os.Args[1:], os.Stdout, os.Stderr))
 	}
+	flag.Set("test.parallel", "4") // most of a test is waiting
 	os.Exit(m.Run())
 }
 

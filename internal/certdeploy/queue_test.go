@@ -35,6 +35,7 @@ func newQueue(t testing.TB) *queue {
 }
 
 func TestQueueKeepsAJobOnceUntilItIsDone(t *testing.T) {
+	t.Parallel()
 	q, now := newQueue(t), time.Now()
 	for range 3 {
 		if err := q.add(t.Context(), now, map[string][]string{"a": {"/live/x"}, "b": {"/live/x", "/live/y"}}); err != nil {
@@ -73,6 +74,7 @@ func TestQueueKeepsAJobOnceUntilItIsDone(t *testing.T) {
 }
 
 func TestDueQueryDoesNotScan(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t)
 	var id, parent, unused int
 	var detail string
@@ -82,6 +84,7 @@ func TestDueQueryDoesNotScan(t *testing.T) {
 }
 
 func TestOriginalsQueueIsTakenOverOnce(t *testing.T) {
+	t.Parallel()
 	q := newQueue(t)
 	file := filepath.Join(q.dir, sharedFile)
 	os.WriteFile(file, []byte(`{"known": ["/live/x", "/live/x", "/live/y/"], "strange": ["/live/z"]}`), 0o640)
@@ -115,6 +118,7 @@ func TestOriginalsQueueIsTakenOverOnce(t *testing.T) {
 }
 
 func TestCorruptQueueStopsNothing(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{"[1, 2]", "{\"a\": [\"/x\"", "{\"a\": 5}", "null", "   "} {
 		q := newQueue(t)
 		os.WriteFile(filepath.Join(q.dir, sharedFile), []byte(text), 0o600)
@@ -136,6 +140,7 @@ func TestCorruptQueueStopsNothing(t *testing.T) {
 }
 
 func TestStuckLockIsBrokenAndAFreshOneHonoured(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	lock := filepath.Join(dir, sharedLock)
 	os.WriteFile(lock, nil, 0o644)
@@ -168,6 +173,7 @@ func TestStuckLockIsBrokenAndAFreshOneHonoured(t *testing.T) {
 }
 
 func TestEntriesOfOneIdentityAreServedEach(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	h := sshd(t, s.public)
 	other := h

@@ -22,6 +22,7 @@ func renews(t *testing.T, script string, env []string, more ...string) (out stri
 }
 
 func TestRenewRunsTheCommandWithItsArguments(t *testing.T) {
+	t.Parallel()
 	out, status, _ := renews(t, "echo it was $((6*7))", nil)
 	if status != 0 || !strings.Contains(out, "DEBUG:certdeploy-server: Running renew\n") || !strings.Contains(out, "it was 42") || !strings.Contains(out, "INFO:certdeploy-server: Checked for renewable certificates.") {
 		t.Errorf("%d: %s", status, out)
@@ -29,6 +30,7 @@ func TestRenewRunsTheCommandWithItsArguments(t *testing.T) {
 }
 
 func TestChattyRenewCommandIsDrained(t *testing.T) {
+	t.Parallel()
 	out, status, _ := renews(t, "dd if=/dev/zero bs=1024 count=2048 2>/dev/null | tr '\\0' x; echo; echo the end", nil)
 	if status != 0 || !strings.Contains(out, "the end") || len(out) > 64<<10 {
 		t.Errorf("%d, %d bytes of log", status, len(out))
@@ -36,6 +38,7 @@ func TestChattyRenewCommandIsDrained(t *testing.T) {
 }
 
 func TestFailedRenewalEndsTheProgramOnlyWhenAsked(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		more   []string
 		env    []string
@@ -49,6 +52,7 @@ func TestFailedRenewalEndsTheProgramOnlyWhenAsked(t *testing.T) {
 }
 
 func TestTimeoutEndsTheRenewCommandAndWhatItStarted(t *testing.T) {
+	t.Parallel()
 	pids := filepath.Join(t.TempDir(), "pids")
 	began := time.Now()
 	out, status, _ := renews(t, "sleep 300 & echo $! > "+pids+"\nwait", nil, "renew_timeout: 1")
@@ -67,6 +71,7 @@ func TestTimeoutEndsTheRenewCommandAndWhatItStarted(t *testing.T) {
 }
 
 func TestHookWithinARenewalQueuesAndEnds(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	lineage, _ := renewed(t, s.live, "shop.example")
 	hook := "CERTFLEET_TEST_CERTDEPLOY=server RENEWED_LINEAGE=" + lineage + " RENEWED_DOMAINS=shop.example " + os.Args[0] + " --config " + s.file
@@ -80,6 +85,7 @@ func TestHookWithinARenewalQueuesAndEnds(t *testing.T) {
 }
 
 func TestLineageWithoutFilesCarriesNoPanic(t *testing.T) {
+	t.Parallel()
 	if _, err := loadLineage(t.TempDir() + "/bad name"); err != errGone {
 		t.Errorf("got %v", err)
 	}

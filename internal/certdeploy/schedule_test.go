@@ -7,6 +7,7 @@ import (
 )
 
 func TestScheduleIsDueWhenTheOriginalIs(t *testing.T) {
+	t.Parallel()
 	zone, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		t.Skip("no time zones on this machine")
@@ -65,6 +66,7 @@ func TestScheduleIsDueWhenTheOriginalIs(t *testing.T) {
 }
 
 func TestRenewAtHasAFormForEachUnit(t *testing.T) {
+	t.Parallel()
 	for unit, bad := range map[string][]string{
 		"minute": {"12:00", ":60", "30", ""}, "hour": {"12:00:00", ":60", "60:00"}, "day": {":30", "24:00", "12:60", "12", "012:00", "12:00:60"}, "monday": {":30"}, "week": {"25:00"},
 	} {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestHookQueuesAndPushDelivers(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	plain := sshd(t, s.public)
 	h, live := ours(t, s.public)
@@ -56,6 +57,7 @@ func TestHookQueuesAndPushDelivers(t *testing.T) {
 }
 
 func TestTwoLineagesForOneClientGoInOneRun(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	h, live := ours(t, s.public)
 	s.configure(h.entry("a.example, b.example"))
@@ -122,6 +124,7 @@ func TestModeOfARun(t *testing.T) {
 }
 
 func TestUsageAndExitStatus(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.configure(nobody(t).entry("shop.example"), "push_retries: 0")
 	lineage, _ := renewed(t, s.live, "shop.example")
@@ -153,6 +156,7 @@ func TestUsageAndExitStatus(t *testing.T) {
 }
 
 func TestFailFastEndsWithTheFirstError(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"serial", "parallel"} {
 		s := newSite(t)
 		s.configure(nobody(t).entry("shop.example", "push_retries: 3")+nobody(t).entry("shop.example"), "fail_fast: true", "push_mode: "+mode)
@@ -169,6 +173,7 @@ func TestFailFastEndsWithTheFirstError(t *testing.T) {
 }
 
 func TestFailedJobStaysUntilItsPushSucceeds(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	away := nobody(t)
 	s.configure(away.entry("shop.example", "push_retries: 2", "push_retry_interval: 0"))
@@ -193,6 +198,7 @@ func TestFailedJobStaysUntilItsPushSucceeds(t *testing.T) {
 }
 
 func TestSilentHostIsGivenUp(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	silent := listenSilently(t)
 	s.configure(silent.entry("shop.example"), "push_retries: 0", "sftp_banner_timeout: 1")
@@ -205,6 +211,7 @@ func TestSilentHostIsGivenUp(t *testing.T) {
 }
 
 func TestLineageThatIsNotWholeIsKeptAndOneThatIsGoneIsNot(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	h, _ := ours(t, s.public)
 	s.configure(h.entry("half.example, gone.example"))
@@ -221,6 +228,7 @@ func TestLineageThatIsNotWholeIsKeptAndOneThatIsGoneIsNot(t *testing.T) {
 }
 
 func TestDaemonPushesWhatTheHookQueuesAndRenewsMeanwhile(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	h, live := ours(t, s.public)
 	started := filepath.Join(s.dir, "started")
@@ -257,6 +265,7 @@ func TestDaemonPushesWhatTheHookQueuesAndRenewsMeanwhile(t *testing.T) {
 }
 
 func TestKilledServerLosesNoJob(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	silent := listenSilently(t)
 	s.configure(silent.entry("shop.example"))

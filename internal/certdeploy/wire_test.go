@@ -178,6 +178,7 @@ const (
 )
 
 func TestOriginalClientGetsOnlyWhatItKnows(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	o, h := startOriginal(t)
 	s.configure(h.entry("a.example, b.example"))
@@ -208,6 +209,7 @@ func TestOriginalClientGetsOnlyWhatItKnows(t *testing.T) {
 }
 
 func TestConnectionIsClosedAfterThePush(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	o, h := startOriginal(t)
 	s.configure(h.entry("shop.example"))
@@ -232,6 +234,7 @@ func TestConnectionIsClosedAfterThePush(t *testing.T) {
 }
 
 func TestPushIntervalLiesBetweenClients(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"serial", "parallel"} {
 		s := newSite(t)
 		_, a := startOriginal(t)

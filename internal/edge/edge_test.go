@@ -94,6 +94,7 @@ func (k *kit) serves(name string) int64 {
 }
 
 func TestTheBestPairIsServed(t *testing.T) {
+	t.Parallel()
 	k := newKit(t)
 	const life = 90 * 24 * time.Hour
 	shop := k.fill(certfleet.SlotECDSA, life, "shop.example.com")
@@ -137,6 +138,7 @@ func TestTheBestPairIsServed(t *testing.T) {
 }
 
 func TestAChangeIsServedWithinTwoSeconds(t *testing.T) {
+	t.Parallel()
 	k := newKit(t)
 	k.fill(certfleet.SlotECDSA, time.Hour, "shop.example.com")
 	before := k.serves("shop.example.com")
@@ -155,6 +157,7 @@ func TestAChangeIsServedWithinTwoSeconds(t *testing.T) {
 }
 
 func TestAStoreThatIsGoneTakesNothingFromAnEdge(t *testing.T) {
+	t.Parallel()
 	k := newKit(t)
 	want := k.fill(certfleet.SlotECDSA, time.Hour, "shop.example.com")
 	k.serves("shop.example.com")
@@ -169,6 +172,7 @@ func TestAStoreThatIsGoneTakesNothingFromAnEdge(t *testing.T) {
 }
 
 func TestEveryAnswerIsCounted(t *testing.T) {
+	t.Parallel()
 	k := newKit(t)
 	v := k.fill(certfleet.SlotECDSA, time.Hour, "shop.example.com")
 	ctx, stop := context.WithCancel(t.Context())
@@ -204,6 +208,7 @@ func TestEveryAnswerIsCounted(t *testing.T) {
 }
 
 func TestAFloodOfUnknownNamesDrivesNoPairOut(t *testing.T) {
+	t.Parallel()
 	k := newKit(t)
 	k.room.Misses, k.room.Pairs = 100, 10
 	want := k.fill(certfleet.SlotECDSA, time.Hour, "shop.example.com")

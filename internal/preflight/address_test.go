@@ -8,6 +8,7 @@ import (
 )
 
 func TestNoAddressIsAdvisedToDNS01(t *testing.T) {
+	t.Parallel()
 	names, err := certfleet.ParseNames([]string{"a.example.com", "192.0.2.7"})
 	if err != nil {
 		t.Fatal(err)

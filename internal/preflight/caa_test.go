@@ -12,6 +12,7 @@ import (
 const acct = "https://acme.ca.test/acct/7"
 
 func TestCAALetsIssueOrSaysWhyNot(t *testing.T) {
+	t.Parallel()
 	issue := func(v ...string) (out []dnsq.CAA) {
 		for _, s := range v {
 			out = append(out, dnsq.CAA{Tag: "issue", Value: s})
@@ -72,6 +73,7 @@ func TestCAALetsIssueOrSaysWhyNot(t *testing.T) {
 }
 
 func TestAnAccountWithoutURLIsNoCertainty(t *testing.T) {
+	t.Parallel()
 	set := dnsq.CAASet{At: "example.org.", Records: []dnsq.CAA{{Tag: "issue", Value: "ca.test; accounturi=" + acct}}}
 	if f, ok := judgeCAA(set, parse(t, "example.org"), certfleet.HTTP01, CA{Identities: []string{"ca.test"}}); ok || f.Certain {
 		t.Errorf("may issue %v, certain %v, %s", ok, f.Certain, f.Seen)
@@ -81,6 +83,7 @@ func TestAnAccountWithoutURLIsNoCertainty(t *testing.T) {
 // TestCAAIsAskedForAllAuthorities finds the backup authority barred while the
 // first may issue: an order at the first goes out, one at the other does not.
 func TestCAAIsAskedForAllAuthorities(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "www.example.org. 60 IN A 127.0.0.2", `example.org. 60 IN CAA 0 issue "first.test"`)
 	l.web("127.0.0.2", ping)
 	both := func(q *Question) {
@@ -99,6 +102,7 @@ func TestCAAIsAskedForAllAuthorities(t *testing.T) {
 }
 
 func TestBrokenCAAIsNoPermission(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "www.example.org. 60 IN A 127.0.0.2", "bogus.example.org. 60 IN A 127.0.0.2")
 	l.web("127.0.0.2", ping)
 	l.dns.Fail("", "example.org.", solvertest.Silent)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestNamesThatCannotBeReachedAreToldApart(t *testing.T) {
+	t.Parallel()
 	l := newLab(t,
 		"mail.example.org. 60 IN MX 10 mx.example.org.",
 		"dangling.example.org. 60 IN CNAME customer.elsewhere.test.",
@@ -40,6 +41,7 @@ func TestNamesThatCannotBeReachedAreToldApart(t *testing.T) {
 // TestAStaleNXDOMAINIsNotCertain has a recursive server that still remembers
 // that the name was not there, while the zone's own server has it.
 func TestAStaleNXDOMAINIsNotCertain(t *testing.T) {
+	t.Parallel()
 	fresh := newLab(t, "new.example.org. 60 IN A 127.0.0.2")
 	stale := solvertest.Serve(t, solvertest.Zone("example.org.", 1)...)
 	fresh.deps.DNS.Servers = []string{stale.Addr()}
@@ -49,6 +51,7 @@ func TestAStaleNXDOMAINIsNotCertain(t *testing.T) {
 }
 
 func TestANameIsElsewhereOnlyWhenWeDoNotAnswerThere(t *testing.T) {
+	t.Parallel()
 	l := newLab(t,
 		"here.example.org. 60 IN A 127.0.0.2", "proxied.example.org. 60 IN A 127.0.0.3", "left.example.org. 60 IN A 127.0.0.4",
 		"alias.example.org. 60 IN CNAME edge.ours.test.", "edge.ours.test. 60 IN A 127.0.0.4",
@@ -72,6 +75,7 @@ func TestANameIsElsewhereOnlyWhenWeDoNotAnswerThere(t *testing.T) {
 }
 
 func TestTheTXTRecordMustBePossible(t *testing.T) {
+	t.Parallel()
 	many := make([]string, 0, 50)
 	for i := range 50 {
 		many = append(many, fmt.Sprintf("_acme-challenge.many.example.org. 60 IN TXT old-%d", i))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/solver/tlsalpn01"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func nothing(w http.ResponseWriter, _ *http.Request) {
@@ -25,6 +26,7 @@ func to(url string) http.HandlerFunc {
 
 // TestTheChallengeIsFetchedAsACAWould has one server for each way to answer.
 func TestTheChallengeIsFetchedAsACAWould(t *testing.T) {
+	t.Parallel()
 	const path = certfleet.ChallengePath + "ping"
 	l := newLab(t)
 	cases := []struct {
@@ -76,6 +78,7 @@ func long(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestATokenOfOursIsFetchedToo(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "www.example.org. 60 IN A 127.0.0.2")
 	l.web("127.0.0.2", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "is "+r.URL.Path) })
 	ask := func(answer string) Report {
@@ -86,6 +89,7 @@ func TestATokenOfOursIsFetchedToo(t *testing.T) {
 }
 
 func TestAServerThatSaysNothingIsNotWaitedForLong(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	l := newLab(t, "mute.example.org. 60 IN A 127.0.0.2")
 	ln := l.listen("127.0.0.2", l.deps.HTTPPort)
@@ -101,6 +105,7 @@ func TestAServerThatSaysNothingIsNotWaitedForLong(t *testing.T) {
 }
 
 func TestTheProtocolOfTLSALPNIsLookedFor(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "ours.example.org. 60 IN A 127.0.0.2", "web.example.org. 60 IN A 127.0.0.3", "h2.example.org. 60 IN A 127.0.0.4",
 		"text.example.org. 60 IN A 127.0.0.5", "shut.example.org. 60 IN A 127.0.0.6")
 	ctx, stop := context.WithCancel(t.Context())
@@ -129,6 +134,7 @@ func TestTheProtocolOfTLSALPNIsLookedFor(t *testing.T) {
 }
 
 func TestSightsOfSeveralAddressesAreJudgedTogether(t *testing.T) {
+	t.Parallel()
 	six, six2, four, four2 := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	good := func(a netip.Addr) sight { return sight{a, ours, ""} }
 	for _, c := range []struct {
@@ -169,6 +175,7 @@ func TestSightsOfSeveralAddressesAreJudgedTogether(t *testing.T) {
 }
 
 func TestManyNamesAreLookedAtSideBySide(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "*.example.org. 60 IN A 127.0.0.2")
 	var list []Question
 	var records []string

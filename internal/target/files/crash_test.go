@@ -16,6 +16,7 @@ import (
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/target/targettest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func contextWithTimeout(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
@@ -43,6 +44,9 @@ func TestACrashAnywhereLeavesAWorkingPair(t *testing.T) {
 	for _, l := range layouts {
 		for _, from := range [][]certfleet.Bundle{nil, {first}} {
 			t.Run(fmt.Sprintf("%s from %d", l, len(from)), func(t *testing.T) {
+				if l != layouts[0] || len(from) == 0 {
+					trial.InFull(t)
+				}
 				t.Parallel() // fsync is mostly waiting
 				n := 0
 				for crashOnce(t, l, from, second, n) {

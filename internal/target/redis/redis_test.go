@@ -81,6 +81,7 @@ func sealFile(t testing.TB) string {
 }
 
 func TestEveryLayoutPassesTheTargetSuite(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]func(*testing.T) Config{
 		"layout 1":        func(*testing.T) Config { return Config{Layout: 1} },
 		"layout 2":        func(*testing.T) Config { return Config{Layout: 2, TTL: "30d"} },
@@ -121,6 +122,7 @@ func (p place) reader() targettest.Reader {
 }
 
 func TestLayout1IsThatOfPeterSSLers(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t, Config{Layout: 1})
 	b := targettest.Bundle(t, "shop", 7, "shop.example.com", "www.example.com")
 	p.must(b)
@@ -143,6 +145,7 @@ func TestLayout1IsThatOfPeterSSLers(t *testing.T) {
 }
 
 func TestLayout2HasItsTwoFields(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t, Config{Layout: 2})
 	b := targettest.Bundle(t, "shop", 7, "shop.example.com")
 	p.must(b)
@@ -153,6 +156,7 @@ func TestLayout2HasItsTwoFields(t *testing.T) {
 }
 
 func TestTimeoutsOfPeterSSLersArePerKind(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t, Config{Layout: 1, Timeouts: Timeouts{Cert: 100, CertChain: 200, PKey: 300, Domain: 400}})
 	p.must(targettest.Bundle(t, "shop", 1, "shop.example.com"))
 	h := p.db.HGetAll(t.Context(), "d1:shop.example.com").Val()
@@ -164,6 +168,7 @@ func TestTimeoutsOfPeterSSLersArePerKind(t *testing.T) {
 }
 
 func TestLayout3EntriesEndWithTheirCertificate(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t, Config{})
 	b := targettest.Bundle(t, "shop", 1, "shop.example.com")
 	p.must(b)
@@ -175,6 +180,7 @@ func TestLayout3EntriesEndWithTheirCertificate(t *testing.T) {
 }
 
 func TestSealedRedisHoldsNoClearKey(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t, Config{SealKey: sealFile(t)})
 	p.must(targettest.Bundle(t, "shop", 1, "shop.example.com"))
 	looked := 0
@@ -195,6 +201,7 @@ func TestSealedRedisHoldsNoClearKey(t *testing.T) {
 }
 
 func TestSealedKeyBelongsToItsKeyID(t *testing.T) {
+	t.Parallel()
 	s, err := openSealer(sealFile(t))
 	if err != nil {
 		t.Fatal(err)
@@ -213,6 +220,7 @@ func TestSealedKeyBelongsToItsKeyID(t *testing.T) {
 }
 
 func TestSharedKeyGoesWithItsLastUser(t *testing.T) {
+	t.Parallel()
 	for _, layout := range []int{1, 3} {
 		p := newPlace(t, Config{Layout: layout})
 		a := targettest.Bundle(t, "a", 1, "a.example.com")
@@ -254,6 +262,7 @@ func names(t *testing.T, list ...string) []certfleet.Name {
 }
 
 func TestRenewalLeavesNothingStale(t *testing.T) {
+	t.Parallel()
 	for layout := 1; layout <= 3; layout++ {
 		p := newPlace(t, Config{Layout: layout})
 		p.must(targettest.Bundle(t, "shop", 1, "shop.example.com", "old.example.com"))
@@ -268,6 +277,7 @@ func TestRenewalLeavesNothingStale(t *testing.T) {
 }
 
 func TestInterruptedDeliveryIsCleanedByTheNext(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t, Config{})
 	p.must(targettest.Bundle(t, "shop", 1, "shop.example.com", "old.example.com"))
 	c, err := p.check(targettest.Bundle(t, "shop", 2, "shop.example.com", "lost.example.com"), time.Now())
@@ -285,6 +295,7 @@ func TestInterruptedDeliveryIsCleanedByTheNext(t *testing.T) {
 }
 
 func TestNameGoesToTheNewerCertificate(t *testing.T) {
+	t.Parallel()
 	for layout := 1; layout <= 3; layout++ {
 		p := newPlace(t, Config{Layout: layout})
 		newer := targettest.Bundle(t, "newer", 9, "shop.example.com")
@@ -316,6 +327,7 @@ func rsaBundle(t *testing.T, certificate string, version int64, list ...string) 
 }
 
 func TestRSAPairStandsBesideECDSA(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t, Config{RSABeside: true})
 	p.must(targettest.Bundle(t, "ec", 2, "shop.example.com"))
 	p.must(rsaBundle(t, "rsa", 1, "shop.example.com"))
@@ -332,6 +344,7 @@ func TestRSAPairStandsBesideECDSA(t *testing.T) {
 }
 
 func TestChangesArePublished(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t, Config{})
 	sub := p.db.Subscribe(t.Context(), "certfleet:changed")
 	defer sub.Close()
@@ -384,6 +397,7 @@ func TestEveryEdgeIsToldAndOneThatFailsIsNamed(t *testing.T) {
 }
 
 func TestStatusIsAskedBesideTheExpireRoute(t *testing.T) {
+	t.Parallel()
 	asked := make(chan string, 10)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked <- r.RequestURI
@@ -412,6 +426,7 @@ func TestStatusIsAskedBesideTheExpireRoute(t *testing.T) {
 }
 
 func TestProblemsCarryAdviceAndNoPassword(t *testing.T) {
+	t.Parallel()
 	protected := redistest.Start(t, "--requirepass", "right")
 	closed := redistest.FreePort(t)
 	for name, c := range map[string]struct {
@@ -434,6 +449,7 @@ func TestProblemsCarryAdviceAndNoPassword(t *testing.T) {
 }
 
 func TestHungRedisIsGivenUp(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -471,6 +487,7 @@ func TestPasswordSocketAndDatabase(t *testing.T) {
 }
 
 func TestConfigIsCheckedWithAdvice(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]Config{
 		"layout":         {Layout: 4},
 		"seal in 2":      {Layout: 2, SealKey: "env:X"},
@@ -505,6 +522,7 @@ func fleet(t testing.TB, n int) func(after string) iter.Seq2[certfleet.Bundle, e
 }
 
 func TestPrimeGoesOnWhereItWasInterrupted(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t, Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	if _, err := p.Prime(ctx, fleet(t, 1200), func(Progress, []certfleet.Receipt) { cancel() }); err == nil {
@@ -522,6 +540,7 @@ func TestPrimeGoesOnWhereItWasInterrupted(t *testing.T) {
 }
 
 func TestVerifyFindsWhatWasLost(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t, Config{})
 	a, b := targettest.Bundle(t, "a", 1, "a.example.com"), targettest.Bundle(t, "b", 2, "b.example.com")
 	p.must(a, b)
@@ -558,6 +577,7 @@ func BenchmarkPrime(b *testing.B) {
 // TestAnOlderVersionComesBackOnPurposeOnly goes back in every layout, and leaves a
 // name alone that a newer certificate took over.
 func TestAnOlderVersionComesBackOnPurposeOnly(t *testing.T) {
+	t.Parallel()
 	for layout := 1; layout <= 3; layout++ {
 		t.Run(fmt.Sprintf("layout %d", layout), func(t *testing.T) {
 			p := newPlace(t, Config{Layout: layout})

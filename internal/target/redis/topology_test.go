@@ -44,6 +44,7 @@ func works(t *testing.T, c Config) {
 }
 
 func TestClusterIsWrittenSlotBySlot(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-config-file", filepath.Join(t.TempDir(), "nodes.conf"))
 	db := goredis.NewClient(&goredis.Options{Addr: s.Addr})
 	defer db.Close()
@@ -61,6 +62,7 @@ func TestClusterIsWrittenSlotBySlot(t *testing.T) {
 }
 
 func TestTLSIsCheckedAgainstTheGivenCA(t *testing.T) {
+	t.Parallel()
 	dir, port := t.TempDir(), redistest.FreePort(t)
 	ca, err := pki.NewCA("redis", time.Now())
 	if err != nil {
@@ -91,6 +93,7 @@ func TestTLSIsCheckedAgainstTheGivenCA(t *testing.T) {
 }
 
 func TestSentinelsKnowThePrimary(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	port := redistest.FreePort(t)
 	host, primary, _ := net.SplitHostPort(s.Addr)

@@ -13,6 +13,7 @@ import (
 
 // TestAnOlderVersionComesBackOnPurposeOnly goes back at an agent and at OpenSSH.
 func TestAnOlderVersionComesBackOnPurposeOnly(t *testing.T) {
+	t.Parallel()
 	for peer, at := range map[string]func(*testing.T) host{
 		"agent":   func(t *testing.T) host { h, _ := ours(t, nil); return h },
 		"openssh": func(t *testing.T) host { return sshd(t, "ed25519") },
@@ -42,6 +43,7 @@ func TestAnOlderVersionComesBackOnPurposeOnly(t *testing.T) {
 // TestAnAgentTellsServicesOnceMoreWhenAsked has a service that serves the old
 // certificate although its reload went well.
 func TestAnAgentTellsServicesOnceMoreWhenAsked(t *testing.T) {
+	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
 	text := `{"note":{"type":"script","command":["sh","-c","echo x >> ` + out + `"]}}`
 	h, _ := ours(t, func(c *agent.Config) {

@@ -205,6 +205,7 @@ func lineageDir(t testing.TB, dir, certificate string) string {
 }
 
 func TestSuiteAtOpenSSH(t *testing.T) {
+	t.Parallel()
 	h := sshd(t, "ed25519")
 	n := 0
 	targettest.Run(t, func(t *testing.T) (certfleet.Target, targettest.Reader) {
@@ -216,6 +217,7 @@ func TestSuiteAtOpenSSH(t *testing.T) {
 }
 
 func TestSuiteAtAgent(t *testing.T) {
+	t.Parallel()
 	targettest.Run(t, func(t *testing.T) (certfleet.Target, targettest.Reader) {
 		h, live := ours(t, nil)
 		return h.target(t, nil), func(c string) ([]byte, []byte, error) { return readPair(lineageDir(t, filepath.Join(live, "live"), c)) }

@@ -22,6 +22,7 @@ import (
 
 // OpenSSH's own client is what people push with by hand.
 func TestOpenSSHClientPushesToAgent(t *testing.T) {
+	t.Parallel()
 	trial.Program(t, "sftp", "openssh-client")
 	h, live := ours(t, nil)
 	b := shop(t, 1)
@@ -67,6 +68,7 @@ http {
 
 // The whole way: pushed, live, reloaded, and seen in a handshake.
 func TestPushIsServedByNginxBehindAgent(t *testing.T) {
+	t.Parallel()
 	trial.Program(t, "nginx", "nginx")
 	dir, port := t.TempDir(), freePort(t)
 	conf := filepath.Join(dir, "nginx.conf")

@@ -55,6 +55,7 @@ func refused(t testing.TB, err error, kind certfleet.Kind, words ...string) {
 }
 
 func TestHostKeysOfAllTypesArePinned(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
 		h := sshd(t, kind)
 		must(t, h.target(t, nil), shop(t, 1))
@@ -69,6 +70,7 @@ func TestHostKeysOfAllTypesArePinned(t *testing.T) {
 }
 
 func TestChangedHostKeyGetsNothing(t *testing.T) {
+	t.Parallel()
 	h := sshd(t, "ed25519")
 	for _, kind := range []string{"ed25519", "rsa"} {
 		_, other := keyFile(t, kind)
@@ -83,6 +85,7 @@ func TestChangedHostKeyGetsNothing(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
 	_, key := keyFile(t, "ed25519")
 	no := false
 	good := Config{Host: "edge1", Key: "file:/k", HostKeys: []string{key}}
@@ -107,6 +110,7 @@ func TestConfigIsChecked(t *testing.T) {
 }
 
 func TestLoginProblemsCarryAdvice(t *testing.T) {
+	t.Parallel()
 	h := sshd(t, "ed25519")
 	other, _ := keyFile(t, "ed25519")
 	refused(t, deliver(t, h.target(t, func(c *Config) { c.Key = "file:" + other }), shop(t, 1))[0].Err, certfleet.Denied)
@@ -121,6 +125,7 @@ func TestLoginProblemsCarryAdvice(t *testing.T) {
 }
 
 func TestModesAndChosenFilesAtOpenSSH(t *testing.T) {
+	t.Parallel()
 	h := sshd(t, "ed25519")
 	must(t, h.target(t, func(c *Config) { c.NeedsChain = true }), shop(t, 1))
 	for name, want := range map[string]os.FileMode{"privkey.pem": 0o600, "fullchain.pem": 0o644, "chain.pem": 0o644} {
@@ -138,6 +143,7 @@ func TestModesAndChosenFilesAtOpenSSH(t *testing.T) {
 }
 
 func TestReadersNeverSeeTwoVersionsAtOpenSSH(t *testing.T) {
+	t.Parallel()
 	h := sshd(t, "ed25519")
 	target := h.target(t, nil)
 	must(t, target, shop(t, 1))
@@ -176,6 +182,7 @@ func TestReadersNeverSeeTwoVersionsAtOpenSSH(t *testing.T) {
 }
 
 func TestFolderOfAnotherMakerStaysAFolder(t *testing.T) {
+	t.Parallel()
 	h := sshd(t, "ed25519")
 	dir := filepath.Join(h.folder, "shop")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -201,6 +208,7 @@ func TestFolderOfAnotherMakerStaysAFolder(t *testing.T) {
 }
 
 func TestPathProblemsAtOpenSSH(t *testing.T) {
+	t.Parallel()
 	h := sshd(t, "ed25519")
 	file := filepath.Join(t.TempDir(), "file")
 	os.WriteFile(file, nil, 0o600)
@@ -217,6 +225,7 @@ func TestPathProblemsAtOpenSSH(t *testing.T) {
 // The wire of certdeploy's client: no other request, one connection for all, keys
 // for their owner alone.
 func TestCertdeployClientGetsOnlyWhatItKnows(t *testing.T) {
+	t.Parallel()
 	s := certdeployStandIn(t, "SSH-2.0-paramiko_4.0.0", false)
 	target := s.target(t, nil)
 	receipts := deliver(t, target, shop(t, 1), targettest.Bundle(t, "blog", 2, "blog.example.com"))
@@ -251,6 +260,7 @@ func TestCertdeployClientGetsOnlyWhatItKnows(t *testing.T) {
 }
 
 func TestRelativePathAtCertdeployClient(t *testing.T) {
+	t.Parallel()
 	s := certdeployStandIn(t, "SSH-2.0-paramiko_4.0.0", false)
 	must(t, s.target(t, func(c *Config) { c.Path = "" }), shop(t, 1))
 	if _, key, err := readPair(filepath.Join(s.dir, "shop")); err != nil || key == nil {
@@ -259,6 +269,7 @@ func TestRelativePathAtCertdeployClient(t *testing.T) {
 }
 
 func TestFaultsOfAHostAreToldAndTheNextTryConverges(t *testing.T) {
+	t.Parallel()
 	s := certdeployStandIn(t, "SSH-2.0-paramiko_4.0.0", false)
 	target := s.target(t, nil)
 	s.dies = true
@@ -282,6 +293,7 @@ func TestFaultsOfAHostAreToldAndTheNextTryConverges(t *testing.T) {
 }
 
 func TestSilentHostIsGivenUp(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -302,6 +314,7 @@ func TestSilentHostIsGivenUp(t *testing.T) {
 }
 
 func TestAgentSaysWhyItRefuses(t *testing.T) {
+	t.Parallel()
 	h, live := ours(t, nil)
 	target := h.target(t, nil)
 	must(t, target, shop(t, 1))
@@ -318,6 +331,7 @@ func TestAgentSaysWhyItRefuses(t *testing.T) {
 }
 
 func TestOneShotAgentBehindOpenSSH(t *testing.T) {
+	t.Parallel()
 	h := sshd(t, "ed25519")
 	target := h.target(t, func(c *Config) { c.Peer = Agent })
 	b := shop(t, 1)

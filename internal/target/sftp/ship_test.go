@@ -17,6 +17,7 @@ import (
 // TestSuiteAtAnAgentOfAnOlderRelease pushes files with a manifest, as to an agent
 // that takes no parcels.
 func TestSuiteAtAnAgentOfAnOlderRelease(t *testing.T) {
+	t.Parallel()
 	targettest.Run(t, func(t *testing.T) (certfleet.Target, targettest.Reader) {
 		h, live := ours(t, nil)
 		target := h.target(t, nil)
@@ -28,6 +29,7 @@ func TestSuiteAtAnAgentOfAnOlderRelease(t *testing.T) {
 // TestAnAgentThatTakesNoParcelsGetsFiles has a server that introduces itself as our
 // agent and knows SFTP alone.
 func TestAnAgentThatTakesNoParcelsGetsFiles(t *testing.T) {
+	t.Parallel()
 	s := certdeployStandIn(t, "SSH-2.0-certfleet-agent", false)
 	deliver(t, s.target(t, nil), shop(t, 1))
 	if b, err := os.ReadFile(filepath.Join(s.dir, "shop", "manifest.json")); err != nil || !strings.Contains(string(b), "privkey.pem") {
@@ -38,6 +40,7 @@ func TestAnAgentThatTakesNoParcelsGetsFiles(t *testing.T) {
 // TestParcelsLieNowhereButLive looks whether a push leaves anything in staging, not
 // even what an earlier push left there.
 func TestParcelsLieNowhereButLive(t *testing.T) {
+	t.Parallel()
 	h, _ := ours(t, nil)
 	staged := filepath.Join(h.folder, "shop")
 	if err := os.Mkdir(staged, 0o700); err != nil {
@@ -61,6 +64,7 @@ func TestParcelsLieNowhereButLive(t *testing.T) {
 // TestAConnectionThatBreaksLeavesTheRestToTheNextTry cuts a push of many after some
 // of its bytes: what the agent did not speak of failed, and all of it arrives later.
 func TestAConnectionThatBreaksLeavesTheRestToTheNextTry(t *testing.T) {
+	t.Parallel()
 	h, live := ours(t, nil)
 	var all []certfleet.Bundle
 	for _, label := range []string{"a", "b", "c", "d"} {
@@ -135,6 +139,7 @@ func pass(to, from net.Conn, most int) {
 
 // TestOneBadParcelStopsNoOther has an agent refuse one of three.
 func TestOneBadParcelStopsNoOther(t *testing.T) {
+	t.Parallel()
 	h, _ := ours(t, nil)
 	good, late := shop(t, 1), targettest.Bundle(t, "late", 1, "late.example.com")
 	other := targettest.Bundle(t, "cafe", 1, "cafe.example.com")
