@@ -56,14 +56,32 @@ func (u *Updater) Update(ctx context.Context, changed []certfleet.Bundle) error 
 	return err
 }
 
+// settle is after what time a service that cannot run has ended, where systemd calls
+// it active as soon as its process is there.
+const settle = time.Second
+
 // Tell is Update, and answers the state that systemd gave last.
 func (u *Updater) Tell(ctx context.Context, _ []certfleet.Bundle) (string, error) {
 	if _, err := u.systemctl(ctx, u.c.Action, u.c.Unit); err != nil {
 		return "", u.explain(u.c.Action, err)
 	}
+	state, err := u.state(ctx)
+	if err != nil || state != "active" || u.c.Action == "reload" || !slices.Contains([]string{"simple", "exec", "idle"}, u.kind(ctx)) {
+		return state, err
+	}
+	select {
+	case <-ctx.Done():
+		return state, ctx.Err()
+	case <-time.After(settle):
+		return u.state(ctx)
+	}
+}
+
+// state is the unit's; one that is not active is an error.
+func (u *Updater) state(ctx context.Context) (string, error) {
 	state, err := u.systemctl(ctx, "is-active", u.c.Unit)
 	// systemctl exits with 3 for what is not active and with 4 for what is not there.
-	if word := strings.TrimSpace(string(state)); word == "inactive" && u.oneshot(ctx) {
+	if word := strings.TrimSpace(string(state)); word == "inactive" && u.kind(ctx) == "oneshot" {
 		return word, nil // it did its work and ended
 	} else if word != "" && word != "active" {
 		return word, u.explain("is-active", fmt.Errorf("its state is %q", updater.Tail(state)))
@@ -74,10 +92,13 @@ func (u *Updater) Tell(ctx context.Context, _ []certfleet.Bundle) (string, error
 	return updater.Tail(state), nil
 }
 
-// oneshot reports whether the unit is one that ends when its work is done.
-func (u *Updater) oneshot(ctx context.Context) bool {
+// kind is the unit's Type, empty when it has none.
+func (u *Updater) kind(ctx context.Context) string {
 	kind, err := u.systemctl(ctx, "show", u.c.Unit, "--property=Type", "--value")
-	return err == nil && strings.TrimSpace(string(kind)) == "oneshot"
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(kind))
 }
 
 func (u *Updater) systemctl(ctx context.Context, args ...string) ([]byte, error) {
