@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -45,6 +46,9 @@ func (x acmednsActs) Adopt(ctx context.Context, solver string, a api.ACMEDNSAcco
 	if err != nil {
 		return api.Delegation{}, err
 	}
+	if err := checkCredential(a); err != nil {
+		return api.Delegation{}, err
+	}
 	// The form is that of the files which are imported; the error would quote none of it.
 	file, err := json.Marshal(map[string]any{a.Name: map[string]any{"username": a.Username, "password": a.Password, "fulldomain": a.FullDomain, "subdomain": a.SubDomain, "allowfrom": a.AllowFrom}})
 	if err != nil {
@@ -58,6 +62,20 @@ func (x acmednsActs) Adopt(ctx context.Context, solver string, a api.ACMEDNSAcco
 		return api.Delegation{}, rows[0].Err
 	}
 	return ofDelegation(rows[0]), x.note(ctx, solver, rows)
+}
+
+// checkCredential refuses what could not be sent to an acme-dns server. It quotes
+// nothing: one of them is a secret.
+func checkCredential(a api.ACMEDNSAccount) error {
+	for _, s := range []string{a.Username, a.Password, a.SubDomain} {
+		if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return &certfleet.Error{Kind: certfleet.Invalid, Msg: "username, password or subdomain has characters that acme-dns does not give out", Advice: "give them as acme-dns answered when the account was registered"}
+		}
+	}
+	if _, err := certfleet.ParseName(a.FullDomain); err != nil {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "fulldomain is no host name", Advice: "give it as acme-dns answered when the account was registered"}
+	}
+	return nil
 }
 
 func ofDelegation(r Delegation) api.Delegation {

@@ -77,6 +77,9 @@ func TestScriptsGiveDomainsAccountsAtACMEDNS(t *testing.T) {
 	s.post("error", "/acme-dns-server/dns/import-domain.json", "domain_name=old.example.com&username=u&password=hush-hush&fulldomain=y.auth.example.org&subdomain=y")
 	s.post("error", "/acme-dns-server/dns/import-domain.json", "domain_name=a_b&username=u&password=hush-hush&fulldomain=y.auth.example.org&subdomain=y")
 	s.post("error", "/acme-dns-server/dns/import-domain.json", "domain_name=c.example.com&username=u")
+	s.post("error", "/acme-dns-server/dns/import-domain.json", "domain_name=c.example.com&username=u%0d%0aX-Evil:1&password=hush-hush&fulldomain=y.auth.example.org&subdomain=y")
+	s.post("error", "/acme-dns-server/dns/import-domain.json", "domain_name=c.example.com&username=u&password=hush%20hush&fulldomain=y.auth.example.org&subdomain=y")
+	s.post("error", "/acme-dns-server/dns/import-domain.json", "domain_name=c.example.com&username=u&password=hush-hush&fulldomain=y..org&subdomain=y")
 	s.post("error", "/acme-dns-server/1/ensure-domains.json", "domain_names=")
 	s.post("error", "/acme-dns-server/1/ensure-domains.json", "domain_names=192.0.2.1") // an address has no account
 	s.post("error", "/acme-dns-server/1/ensure-domains.json", "domain_names="+strings.Repeat("a.example.com,", 101))

@@ -43,6 +43,14 @@ func TestANameIsOrderedWhileAnEdgeWaits(t *testing.T) {
 		_ = json.Unmarshal(b, &answer) // what is no JSON has no fields
 		return res.StatusCode, answer
 	}
+	if res, err := http.Get(base + "/.well-known/public/whoami"); err != nil || res.StatusCode != http.StatusOK || res.Header.Get("X-Peter-SSLers") == "" {
+		t.Errorf("whoami where edges ask: %v %v", res, err)
+	} else {
+		res.Body.Close()
+	}
+	if status, _ := ask("GET", config.DefaultEdgePrefix+"/acme-accounts", ""); status != http.StatusNotFound {
+		t.Errorf("accounts where edges ask: %d", status)
+	}
 	const lookup, order = config.DefaultEdgePrefix + "/domain/shop.certfleet.test/config.json", config.DefaultEdgePrefix + "/api/domain/autocert.json?openresty=1"
 	if status, _ := ask("GET", lookup, ""); status != http.StatusNotFound {
 		t.Fatalf("an unknown name: %d", status)

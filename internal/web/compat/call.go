@@ -1,20 +1,13 @@
 package compat
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
-	"mime"
 	"net/http"
-	"net/url"
 
 	"github.com/certfleet/certfleet"
 )
-
-// mostForm in bytes bounds what is posted.
-const mostForm = 1 << 20
 
 // call is one request on its way.
 type call struct {
@@ -68,12 +61,14 @@ func (c *call) refuse(status int, err error) {
 // was asked wrongly.
 func (c *call) fail(err error) {
 	msg, advice := said(err)
-	switch certfleet.KindOf(err) {
-	case certfleet.NotFound:
+	switch kind := certfleet.KindOf(err); {
+	case kind == certfleet.NotFound:
 		c.json(http.StatusNotFound, map[string]string{"message": msg, "advice": advice})
-	case certfleet.Invalid, certfleet.Conflict, certfleet.Denied:
+	case kind == certfleet.Denied && c.q.Method == http.MethodGet:
+		c.json(http.StatusForbidden, map[string]string{"result": "error", "error": msg, "advice": advice})
+	case kind == certfleet.Invalid, kind == certfleet.Conflict, kind == certfleet.Denied:
 		c.formError("Error_Main", msg)
-	case certfleet.Limited, certfleet.Unreachable:
+	case kind == certfleet.Limited, kind == certfleet.Unreachable:
 		c.json(http.StatusServiceUnavailable, map[string]string{"result": "error", "error": msg, "advice": advice})
 	default:
 		if c.h.Log != nil {
@@ -93,22 +88,4 @@ func said(err error) (msg, advice string) {
 
 func (c *call) formError(field, msg string) {
 	c.json(http.StatusOK, map[string]any{"result": "error", "form_errors": map[string]string{field: msg, "Error_Main": msg}})
-}
-
-// form reads what was posted. A body without a Content-Type is a form too: the
-// Lua module of the older system never sent one.
-func (c *call) form() (url.Values, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.q.Body, mostForm))
-	if err != nil {
-		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "the body cannot be read, or is over the limit", Advice: "send a form of at most 1 MiB", Err: err}
-	}
-	media, params, err := mime.ParseMediaType(c.q.Header.Get("Content-Type"))
-	if err == nil && media == "multipart/form-data" {
-		return multipartForm(body, params["boundary"])
-	}
-	form, err := url.ParseQuery(string(bytes.TrimSpace(body)))
-	if err != nil {
-		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "the body is no form", Advice: "send field=value pairs, urlencoded", Err: errors.New("the form does not parse")}
-	}
-	return form, nil
 }

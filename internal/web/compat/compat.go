@@ -109,6 +109,10 @@ func (h *Handler) serve(prefix string, r route) http.Handler {
 			c.refuse(http.StatusForbidden, &certfleet.Error{Kind: certfleet.Denied, Msg: "the request comes from another site's page", Advice: "send it from a program, or from a page of this server"})
 			return
 		}
+		if !sane(q.URL.Path) {
+			c.missing()
+			return
+		}
 		who, err := h.Who(q)
 		if err != nil {
 			c.refuse(http.StatusUnauthorized, err)
@@ -122,6 +126,20 @@ func (h *Handler) serve(prefix string, r route) http.Handler {
 		c.ctx = store.WithActor(q.Context(), c.edge())
 		r.do(c)
 	})
+}
+
+// sane reports whether a path could name anything: it is text without control
+// characters, and no part of it leads upwards.
+func sane(path string) bool {
+	if !clean(path) || strings.ContainsAny(path, "\r\n\t") {
+		return false
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if p := bare(part); p == "." || p == ".." {
+			return false
+		}
+	}
+	return true
 }
 
 // explain answers a GET with what may be posted; it changes nothing, so that who

@@ -57,6 +57,9 @@ func ask[T any](c *call, method, path string, in any) (out T, err error) {
 	}
 	w := &answered{header: http.Header{}}
 	c.h.As(c.who).ServeHTTP(w, q)
+	if w.status/100 == 3 { // the path was tidied up: it named nothing
+		return out, &certfleet.Error{Kind: certfleet.NotFound, Msg: "the item was not found"}
+	}
 	if w.status != http.StatusOK {
 		return out, problem(w.body.Bytes())
 	}

@@ -70,12 +70,18 @@ func (c *call) renewal() {
 	c.show(object{"RenewalConfiguration": o}, err)
 }
 
+// mostNames bounds how many names a form may hold; CAs take 100 at most.
+const mostNames = 1000
+
 // wanted is the certificate that a form asks for. It is called by its first name
 // and what its set of names hashes to, so that the same form finds the same one.
 func (c *call) wanted(form url.Values) (n api.NewCertificate, field string, err error) {
 	http01, dns01 := names(form.Get("domain_names_http01")), names(form.Get("domain_names_dns01"))
 	if len(http01)+len(dns01) == 0 {
 		return n, "domain_names_http01", invalid("give names in domain_names_http01 or domain_names_dns01", "`domain_names_http01` or `domain_names_dns01` must be given")
+	}
+	if len(http01)+len(dns01) > mostNames {
+		return n, "domain_names_http01", invalid("make several certificates", "these are too many names for one certificate")
 	}
 	for _, d := range dns01 {
 		if slices.Contains(http01, d) {

@@ -1,0 +1,76 @@
+package compat
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/certfleet/certfleet"
+)
+
+// mostForm in bytes bounds what is posted.
+const mostForm = 1 << 20
+
+// form reads what was posted. A body without a Content-Type is a form too: the
+// Lua module of the older system never sent one.
+func (c *call) form() (url.Values, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.q.Body, mostForm))
+	if err != nil {
+		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "the body cannot be read, or is over the limit", Advice: "send a form of at most 1 MiB", Err: err}
+	}
+	form, err := parseForm(body, c.q.Header.Get("Content-Type"))
+	if err != nil {
+		return nil, err
+	}
+	return form, checkForm(form)
+}
+
+func parseForm(body []byte, contentType string) (url.Values, error) {
+	media, params, err := mime.ParseMediaType(contentType)
+	if err == nil && media == "multipart/form-data" {
+		return multipartForm(body, params["boundary"])
+	}
+	form, err := url.ParseQuery(string(bytes.TrimSpace(body)))
+	if err != nil {
+		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "the body is no form", Advice: "send field=value pairs, urlencoded", Err: errors.New("the form does not parse")}
+	}
+	return form, nil
+}
+
+// checkForm refuses what is no text, and a second line where a field has one. It
+// repeats no value: some are secrets.
+func checkForm(form url.Values) error {
+	for field, values := range form {
+		for _, v := range values {
+			if !clean(v) || !clean(field) {
+				return invalid("send certificates and keys as PEM, and everything in UTF-8", "the form has characters that are no text")
+			}
+			if !lines(field) && strings.ContainsAny(strings.TrimSpace(v), "\r\n") {
+				return invalid("send it in one line", "a field that has one line has several")
+			}
+		}
+	}
+	return nil
+}
+
+// lines reports whether a field may have several lines: lists of names, and files.
+func lines(field string) bool {
+	for _, part := range []string{"domain_name", "contact", "pem", "file"} {
+		if strings.Contains(field, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// clean reports whether s is text without control characters but line ends and
+// tabs: no store keeps others, and a terminal may obey them.
+func clean(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' })
+}
