@@ -42,7 +42,8 @@ func (a *App) acts() web.Acts {
 	acts.SyncOrder, acts.DeactivateAuthorization = a.Issue.Sync, a.Issue.DeactivateAuthorization
 	acts.VersionOf, acts.Adopt = issue.VersionOf, issue.Adopt
 	acts.StepOrder = func(ctx context.Context, id int64) error {
-		return work.StepOnce(ctx, a.DB, a.Work.Owner, id, a.Issue.Step)
+		// A new-order that is under way must not be lost because its caller goes away.
+		return work.StepOnce(context.WithoutCancel(ctx), a.DB, a.Work.Owner, id, a.Issue.Step)
 	}
 	acts.Sweep, acts.ACMEDNS = a.Sweep, acmednsActs{a}
 	acts.StartRun, acts.TargetRun, acts.Fronted = a.StartRun, a.targetRun, a.fronted

@@ -144,6 +144,9 @@ func (r *Room) register(ctx context.Context, client *acme.Client, acct *certflee
 		return err
 	}
 	acct.URL, acct.State, acct.EABSealed, acct.Problem = got.URL, certfleet.AccountValid, nil, ""
+	// An external account binding works once, so the answer is kept at any rate.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
 	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
 		if err := tx.SaveAccount(ctx, acct); err != nil {
 			return err

@@ -252,18 +252,25 @@ func (r *Room) present(ctx context.Context, j *job, work []*pending) error {
 		if err != nil {
 			return fmt.Errorf("present %s for %s: %w", p.stored.Type, p.stored.Name, err)
 		}
-		if len(state) > 0 {
-			if p.stored.State, err = r.Keys.Seal(ctx, state, solverAAD(&p.stored)); err != nil {
-				return err
-			}
-		}
-		p.stored.PresentedAt = time.Now()
-		err = r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.Presented(ctx, p.stored.ID, p.stored.State) })
-		if err != nil {
+		if err := r.presented(ctx, p, state); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// presented commits what a solver made visible, and its state sealed: even when
+// the step is cut off, because only the state says what there is to clean up.
+func (r *Room) presented(ctx context.Context, p *pending, state []byte) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
+	if len(state) > 0 {
+		if p.stored.State, err = r.Keys.Seal(ctx, state, solverAAD(&p.stored)); err != nil {
+			return err
+		}
+	}
+	p.stored.PresentedAt = time.Now()
+	return r.DB.Tx(ctx, p.stored.PresentedAt, func(tx *store.Tx) error { return tx.Presented(ctx, p.stored.ID, p.stored.State) })
 }
 
 func (r *Room) presentOne(ctx context.Context, p *pending) ([]byte, error) {

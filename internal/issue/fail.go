@@ -152,9 +152,10 @@ func (r *Room) giveUp(ctx context.Context, j *job) {
 }
 
 // stumble decides what an error in the middle of a step means: the order ends
-// when the CA refused it for good, else the step is repeated later.
+// when the CA refused it for good, else the step is repeated later. Trouble of
+// the database says nothing about the order.
 func (r *Room) stumble(ctx context.Context, j *job, cause error) (time.Duration, error) {
-	if errors.Is(cause, store.ErrStale) || ctx.Err() == context.Canceled {
+	if errors.Is(cause, store.ErrStale) || store.Trouble(cause) || ctx.Err() == context.Canceled {
 		return 0, cause
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
@@ -171,7 +172,30 @@ func (r *Room) stumble(ctx context.Context, j *job, cause error) (time.Duration,
 	return r.later(ctx, j, "unreachable", cause, certfleet.AdviceOf(cause), certfleet.RetryOf(cause))
 }
 
+// The longest waits that a CA can mean: no published limit is longer than a week,
+// and one with trouble of its own is asked again within hours. A mistaken
+// Retry-After would else last until certificates expire.
+const (
+	limitMost   = 8 * 24 * time.Hour
+	troubleMost = 6 * time.Hour
+)
+
+// meant is a refusal with a Retry-After that can be meant.
+func meant(p *acme.Problem, now time.Time) *acme.Problem {
+	latest := now.Add(limitMost)
+	if p.Status >= 500 {
+		latest = now.Add(troubleMost)
+	}
+	if !p.RetryAfter.After(latest) {
+		return p
+	}
+	q := *p
+	q.RetryAfter = latest
+	return &q
+}
+
 func (r *Room) stumbleOver(ctx context.Context, j *job, p *acme.Problem) (time.Duration, error) {
+	p = meant(p, time.Now())
 	switch {
 	case answerOf(p).Limits():
 		return r.limited(ctx, j, p)

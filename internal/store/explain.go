@@ -81,3 +81,16 @@ func explainPostgres(err error, pg *pgconn.PgError) error {
 	}
 	return e
 }
+
+// Trouble reports an error of the database itself, not of what it was told:
+// whatever it stopped may be done when the database answers again.
+func Trouble(err error) bool {
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return lite.Code()&0xff != sqliteConstraint
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return !strings.HasPrefix(pg.Code, "23")
+	}
+	_, ok := errors.AsType[*pgconn.ConnectError](err)
+	return ok
+}

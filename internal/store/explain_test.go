@@ -107,3 +107,21 @@ func TestAFolderIsNoDatabase(t *testing.T) {
 	_, err = openAt(t, filepath.Join("/proc/self/no", "such.db"), store.Options{})
 	actable(t, err, certfleet.Invalid, "folder")
 }
+
+func TestTroubleIsTheDatabasesOwn(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		twice := try(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.AddPolicy(ctx, &certfleet.Policy{Label: "one"}), tx.AddPolicy(ctx, &certfleet.Policy{Label: "one"}))
+		})
+		if certfleet.KindOf(twice) != certfleet.Conflict || store.Trouble(twice) {
+			t.Errorf("a label that is taken is trouble of the database: %v", twice)
+		}
+		if _, err := db.Order(t.Context(), 1); store.Trouble(err) || store.Trouble(nil) || store.Trouble(store.ErrStale) {
+			t.Errorf("what is not there is trouble of the database: %v", err)
+		}
+	})
+	_, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "is", "a", "folder")+"/", store.Options{})
+	if !store.Trouble(err) {
+		t.Errorf("a file that cannot be opened is none: %v", err)
+	}
+}
