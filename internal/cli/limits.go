@@ -89,6 +89,7 @@ func (p *program) sayLimits(l *client.Limits) {
 
 func (p *program) sayBuckets(list []client.LimitBucket) {
 	if len(list) == 0 {
+		p.say("No order counted against a limit that is known.")
 		return
 	}
 	p.printAll([]string{"AUTHORITY", "LIMIT", "OF", "LEFT", "HELD", "WAITING", "NEXT TURN", "KEY"}, rows(list, func(b client.LimitBucket) []string {
