@@ -206,7 +206,7 @@ func (a *Agent) golive(ctx context.Context, ready []proposal, r *Report) {
 			failed = receipts[i].Err
 		}
 		if failed != nil {
-			r.Problems[p.name] = errors.Join(failed, a.unmark(p.label))
+			r.Problems[p.name] = errors.Join(failed, a.unless(ctx, p))
 			continue
 		}
 		if err := a.leave(p); err != nil {
@@ -215,6 +215,15 @@ func (a *Agent) golive(ctx context.Context, ready []proposal, r *Report) {
 		r.Live = append(r.Live, p.label)
 		a.log.Info("certificate is live", "certificate", p.label, "fingerprint", p.bundle.Fingerprint, "not_after", p.bundle.NotAfter)
 	}
+}
+
+// unless takes the mark back of what did not go live. Some things go wrong behind the
+// change, and then services are to be told all the same.
+func (a *Agent) unless(ctx context.Context, p proposal) error {
+	if held, err := a.live.Holds(ctx, p.label, certfleet.Receipt{}); err == nil && held == p.bundle.Fingerprint {
+		return nil
+	}
+	return a.unmark(p.label)
 }
 
 // prepare does what comes before a change: removals are done here, what is the
@@ -229,6 +238,9 @@ func (a *Agent) prepare(ctx context.Context, p proposal, r *Report) error {
 		a.log.Info("certificate is removed", "certificate", p.label)
 		return errors.Join(a.forget(p.label), a.leave(p))
 	case p.same && !p.bundle.Again:
+		if a.due[p.label] != nil { // services have not been told yet
+			r.Live = append(r.Live, p.label)
+		}
 		return a.leave(p)
 	case p.same:
 		r.Live = append(r.Live, p.label) // so that services are told of it
