@@ -25,6 +25,8 @@ func (a *Agent) labels() []string {
 		dir, ending = a.c.Dir, ".pem"
 	case files.PeterSSLers:
 		dir = filepath.Join(a.c.Dir, "global")
+	case Verbatim:
+		dir = a.c.Dir
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -40,18 +42,23 @@ func (a *Agent) labels() []string {
 	return out
 }
 
-// lineage is what is to be told of one certificate.
+// lineage is what is to be told of one certificate. When ctx ends no more is looked
+// at: the next report does that.
 func (r *reporter) lineage(ctx context.Context, label string) api.AgentLineage {
 	l, b := r.holding(label)
 	unseen := false
 	if l.Fingerprint != "" && l.Problem == "" && len(r.a.c.Serves) > 0 {
-		l.Served, l.Problem = r.look(ctx, b)
-		if unseen = l.Problem != ""; unseen {
+		served, problem := r.look(ctx, b)
+		unseen = problem != "" || ctx.Err() != nil
+		if ctx.Err() == nil { // a look that was cut off says nothing about the service
+			l.Served, l.Problem = served, problem
+		}
+		if l.Problem != "" {
 			l.Advice = "reload the service, or correct serves in the agent's configuration"
 		}
 	}
 	r.sees(label, unseen)
-	l.Problem, l.Advice = bounded(l.Problem), bounded(l.Advice)
+	l.Problem, l.Advice = bounded(l.Problem, lineageSaid), bounded(l.Advice, lineageSaid)
 	return l
 }
 

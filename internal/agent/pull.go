@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
@@ -28,23 +30,24 @@ func (r *reporter) pulls(ctx context.Context, changed chan struct{}) error {
 				continue
 			}
 		}
-		_, _, err := r.pullOnce(ctx, pullWait, changed)
+		n, live, err := r.pullOnce(ctx, pullWait, changed)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err == nil {
+		rest := time.Duration(0)
+		if len(live) > 0 || err == nil {
 			failures = 0
-			continue
 		}
-		if failures++; failures == 1 {
-			r.a.log.Warn("nothing could be fetched; it is tried again", "error", err, "advice", certfleet.AdviceOf(err))
+		switch {
+		case err != nil:
+			if failures++; failures == 1 {
+				r.a.log.Warn("not all could be fetched; it is tried again", "error", err, "advice", certfleet.AdviceOf(err))
+			}
+			rest = backoff(failures)
+		case n > 0 && len(live) == 0:
+			rest = lookAgain // it is here, and the manager does not know yet
 		}
-		if k := certfleet.KindOf(err); k == certfleet.Conflict || k == certfleet.NotFound {
-			r.mu.Lock()
-			r.pull = false // until a report says otherwise
-			r.mu.Unlock()
-		}
-		if !pause(ctx, backoff(failures)) {
+		if rest > 0 && !pause(ctx, rest) {
 			return nil
 		}
 	}
@@ -62,22 +65,10 @@ func (r *reporter) pullNow() bool {
 func (r *reporter) pullOnce(ctx context.Context, wait int, changed chan struct{}) (n int, live []string, err error) {
 	var list api.Assigned
 	if err := r.m.call(ctx, "/v1/agent/assigned", api.Ask{WaitSeconds: wait}, &list); err != nil || len(list.Versions) == 0 {
+		r.nothingHere(err)
 		return 0, nil, err
 	}
-	var labels, names []string
-	var failed error
-	for _, v := range list.Versions[:min(len(list.Versions), pullPart)] {
-		labels = append(labels, v.Certificate)
-		if l, _ := r.holding(v.Certificate); l.Fingerprint == v.Fingerprint {
-			continue // it is here; only the manager does not know
-		}
-		name, err := r.fetch(ctx, v)
-		if err != nil {
-			failed = fmt.Errorf("fetch %s: %w", v.Certificate, err)
-			break
-		}
-		names = append(names, name)
-	}
+	labels, names, failed := r.fetchSome(ctx, r.a.hopefulFirst(list.Versions))
 	if len(names) > 0 {
 		got, err := r.a.apply(context.WithoutCancel(ctx), names)
 		if err != nil {
@@ -95,6 +86,55 @@ func (r *reporter) pullOnce(ctx context.Context, wait int, changed chan struct{}
 		return 0, live, err
 	}
 	return len(labels), live, failed
+}
+
+// nothingHere ends the asking until a report says otherwise, when the manager has
+// nothing that this agent could fetch.
+func (r *reporter) nothingHere(err error) {
+	if k := certfleet.KindOf(err); k == certfleet.Conflict || k == certfleet.NotFound {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.pull = false
+	}
+}
+
+// fetchSome stages as many as go live together. One that cannot be had holds up no
+// other, unless the manager is away or has no more for us. labels are all that were
+// looked at, names the lineages that were staged.
+func (r *reporter) fetchSome(ctx context.Context, list []api.Assignment) (labels, names []string, failed error) {
+	for _, v := range list {
+		if len(names) == pullPart {
+			break
+		}
+		labels = append(labels, v.Certificate)
+		if l, _ := r.holding(v.Certificate); l.Fingerprint == v.Fingerprint {
+			continue // it is here; only the manager does not know
+		}
+		name, err := r.fetch(ctx, v)
+		if err != nil {
+			failed = fmt.Errorf("fetch %s: %w", v.Certificate, err)
+			if k := certfleet.KindOf(err); k == certfleet.Unreachable || k == certfleet.Denied {
+				break
+			}
+			continue
+		}
+		names = append(names, name)
+	}
+	return labels, names, failed
+}
+
+// hopefulFirst puts what did not go live before behind the rest.
+func (a *Agent) hopefulFirst(list []api.Assignment) []api.Assignment {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	troubled := func(v api.Assignment) int {
+		if name, err := certfleet.LineageName(v.Certificate); err != nil || a.problems[name] != nil {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(list, func(a, b api.Assignment) int { return troubled(a) - troubled(b) })
+	return list
 }
 
 // fetch puts one version into staging, whole.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	mathrand "math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,9 +20,12 @@ const (
 	reportEvery = 15 * time.Minute // at the longest, less a tenth by chance
 	wholeEvery  = 12 * time.Hour   // everything, not only what changed
 	gather      = 300 * time.Millisecond
-	reportPart  = 500             // lineages in one request
-	lookAgain   = 2 * time.Second // at a service that serves something else; doubles with each look
-	relooked    = 50              // certificates that an interval's report looks at again
+	reportPart  = 200              // lineages in one request
+	reportLooks = 20 * time.Second // at the service beside us, for one report
+	updaterSaid = 2000             // bytes that are told of an updater
+	lineageSaid = 500              // and of a lineage, so that a full request stays far below what a manager takes
+	lookAgain   = 2 * time.Second  // at a service that serves something else; doubles with each look
+	relooked    = 50               // certificates that an interval's report looks at again
 )
 
 // reporter tells the manager what this agent holds. What it has not told yet is
@@ -75,7 +79,7 @@ func (r *reporter) updated(results []updater.Result, bundles []certfleet.Bundle)
 		}
 		n := api.UpdaterNote{Name: u.Name, OK: u.OK, At: time.Now().UTC()}
 		if u.Err != nil {
-			n.Problem, n.Advice = bounded(u.Err.Error()), bounded(certfleet.AdviceOf(u.Err))
+			n.Problem, n.Advice = bounded(u.Err.Error(), updaterSaid), bounded(certfleet.AdviceOf(u.Err), updaterSaid)
 		}
 		r.updaters[u.Name] = n
 	}
@@ -85,7 +89,7 @@ func (r *reporter) updated(results []updater.Result, bundles []certfleet.Bundle)
 	}
 }
 
-func bounded(s string) string { return s[:min(len(s), 2000)] }
+func bounded(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "") }
 
 // run tells the manager after each change and at an interval, until ctx ends.
 // While the manager is away nothing else waits for it.
@@ -174,13 +178,15 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (r *reporter) send(ctx context.Context) error {
 	r.sending.Lock()
 	defer r.sending.Unlock()
+	looking, enough := context.WithTimeout(ctx, reportLooks)
+	defer enough()
 	labels, round, whole := r.due()
 	for part := range slices.Chunk(append(labels, ""), reportPart) { // "" so that there is always one part
 		last := part[len(part)-1] == ""
 		if last {
 			part = part[:len(part)-1]
 		}
-		orders, err := r.part(ctx, part, round, whole && last)
+		orders, err := r.part(ctx, looking, part, round, whole && last)
 		if err != nil {
 			r.touchedQuietly(labels)
 			return err
@@ -217,10 +223,10 @@ func (r *reporter) touchedQuietly(labels []string) {
 	}
 }
 
-func (r *reporter) part(ctx context.Context, labels []string, round string, whole bool) (orders api.AgentOrders, err error) {
+func (r *reporter) part(ctx, looking context.Context, labels []string, round string, whole bool) (orders api.AgentOrders, err error) {
 	w := api.AgentReport{Release: certfleet.Release, Round: round, Whole: whole}
 	for _, l := range labels {
-		w.Lineages = append(w.Lineages, r.lineage(ctx, l))
+		w.Lineages = append(w.Lineages, r.lineage(looking, l))
 	}
 	r.mu.Lock()
 	for _, name := range slices.Sorted(maps.Keys(r.updaters)) {
