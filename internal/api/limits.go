@@ -80,5 +80,6 @@ type Pause struct {
 	Key    string    `json:"key" doc:"What waits: authority:3, or the key of a limit."`
 	Until  time.Time `json:"until,omitzero" doc:"Absent when it waits for a person."`
 	Reason string    `json:"reason"`
+	Help   string    `json:"help,omitempty" doc:"The page at the CA where a person helps, when it waits for one."`
 	At     time.Time `json:"at"`
 }

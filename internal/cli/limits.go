@@ -72,6 +72,11 @@ func (p *program) sayLimits(l *client.Limits) {
 			}
 			return []string{until, cut(w.Reason, 100), w.Key}
 		}))
+		for _, w := range l.Pauses {
+			if w.Help != "" {
+				p.say("open %s to unpause, then run: certfleet limits --clear '%s'", w.Help, w.Key)
+			}
+		}
 	}
 	if len(l.Overrides) > 0 {
 		p.title("Overrides")

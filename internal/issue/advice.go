@@ -35,8 +35,8 @@ var advices = map[string]string{
 // Advice is one sentence on what to do about a problem, for a challenge type if
 // there was one.
 func Advice(p *acme.Problem, typ certfleet.ChallengeType) string {
-	if strings.Contains(p.Detail, "paused") && p.See != "" {
-		return "unpause the names at " + p.See
+	if answerOf(p).Pauses() && p.See != "" {
+		return "open " + p.See + " to unpause the names, then run certfleet limits --clear with the key that it lists"
 	}
 	if typ == certfleet.DNS01 && (p.Name() == "unauthorized" || p.Name() == "incorrectResponse") {
 		return "look at the TXT record below _acme-challenge: it must show the value of this order, on every name server"

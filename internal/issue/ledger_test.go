@@ -166,6 +166,10 @@ func TestWhatACAPausesWaitsForAPerson(t *testing.T) {
 		zombie, other := f.want(certfleet.LaneNew, "zombie.example")[0], f.want(certfleet.LaneNew, "other.example")[0]
 		f.live(3 * time.Hour)
 		asked := f.ca.Stats().Requests["newOrder"]
+		if c := f.certificate(zombie.ID); !strings.Contains(c.Advice, "/unpause/") {
+			t.Errorf("its advice is %q, without the CA's page", c.Advice)
+		}
+		f.room, f.work = f.node("after a restart", nil)
 		f.live(48 * time.Hour)
 		if n := f.ca.Stats().Requests["newOrder"]; n != asked || asked > 2 {
 			t.Errorf("new-order was sent %d times in three hours, %d after two days; want one for each name", asked, n)

@@ -117,6 +117,9 @@ func (r *Room) draftAt(ctx context.Context, cert *certfleet.Certificate, policy 
 	}
 	o := &certfleet.Order{Tenant: cert.Tenant, CertificateID: cert.ID, AuthorityID: authority.ID, AccountID: acct.ID,
 		Slot: cmp.Or(slot, SlotFor(terms.KeyType)), Lane: cert.Lane, Profile: terms.Profile, Names: cert.Names}
+	if v, err := r.inUse(ctx, cert); err == nil && v.AuthorityID == authority.ID {
+		o.Names = plan.Names(cert.Lane, cert.Names, v.Names)
+	}
 	o.Replaces = r.replaces(ctx, cert, o)
 	return o, nil
 }

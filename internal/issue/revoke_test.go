@@ -113,7 +113,13 @@ func TestAWindowThatHasPassedRenewsAtOnce(t *testing.T) {
 		if w.due.IsZero() {
 			w.due = asked
 		}
+		if v, err := h.db.Version(t.Context(), v.ID); err != nil || v.ARIURL != "https://ca.test/why" {
+			t.Errorf("%s: the CA explains it at %q, %v", w.what, v.ARIURL, err)
+		}
 		got := h.certificate(c.ID)
+		if w.lane == certfleet.LaneEmergency && !strings.Contains(got.DueReason, "https://ca.test/why") {
+			t.Errorf("%s: it is due because %q, without the CA's explanation", w.what, got.DueReason)
+		}
 		if got.DueAt.IsZero() || got.DueAt.After(w.due) || got.Lane != w.lane || !strings.Contains(got.DueReason, "window") {
 			t.Errorf("%s: due %s in lane %s (%s), want until %s in %s", w.what, got.DueAt, got.Lane, got.DueReason, w.due, w.lane)
 		}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -21,6 +22,22 @@ func Chooses(authorities int, now, notBefore, notAfter time.Time, failures int, 
 // The account is the one that ordered the version.
 func Replaces(v *certfleet.Version, o *certfleet.Order, account int64) bool {
 	return v.ARIID != "" && v.AuthorityID == o.AuthorityID && v.ReplacedBy == 0 && account == o.AccountID && shares(v.Names, o.Names)
+}
+
+// Names are those of the next order of a certificate: the ones that are wanted. In
+// an emergency it is exactly the set of the version in use at the same authority, if
+// all of that is still wanted, because CAs ask nothing of a set that they know;
+// what came since is ordered next.
+func Names(lane certfleet.Lane, wanted, inUse []certfleet.Name) []certfleet.Name {
+	if lane != certfleet.LaneEmergency || len(inUse) == 0 || !within(inUse, wanted) {
+		return wanted
+	}
+	return inUse
+}
+
+// within reports whether all of a are among b.
+func within(a, b []certfleet.Name) bool {
+	return !slices.ContainsFunc(a, func(n certfleet.Name) bool { return !slices.Contains(b, n) })
 }
 
 func shares(a, b []certfleet.Name) bool {

@@ -22,7 +22,14 @@ func (a Answer) OfNames() bool {
 	return slices.ContainsFunc(nameWords, func(w string) bool { return strings.Contains(d, w) })
 }
 
-var nameWords = []string{"exact set", "identical certificates", "registered domain", "certificates already issued for", "too many certificates", "failed authorizations", "failed validations", "paused"}
+var nameWords = []string{"exact set", "identical certificates", "registered domain", "certificates already issued for", "too many certificates", "failed authorizations", "failed validations", "paused", "prevented from requesting certificates for"}
+
+// Pauses reports whether a CA has stopped names until a person has helped at a page
+// of its own.
+func (a Answer) Pauses() bool {
+	d := strings.ToLower(a.Detail)
+	return a.Limits() && (strings.Contains(d, "paused") || strings.Contains(d, "temporarily prevented from requesting"))
+}
 
 // RefusesReplaces reports whether a new-order may have been refused because of the
 // certificate that it replaces (RFC 9773 section 5).

@@ -16,7 +16,7 @@ func TestWhatARefusalMeans(t *testing.T) {
 	}{
 		"a limit on the account":    {plan.Answer{Type: "rateLimited", Status: 429, Detail: "too many new orders recently"}, true, false, false, false},
 		"a limit on a set":          {plan.Answer{Type: "rateLimited", Status: 429, Detail: "too many certificates (5) already issued for this exact set of identifiers"}, false, false, true, false},
-		"a paused name":             {plan.Answer{Type: "rateLimited", Status: 429, Detail: "Your account is temporarily paused for shop.example"}, false, false, true, false},
+		"a paused name":             {plan.Answer{Type: "rateLimited", Status: 429, Detail: "Your account is temporarily prevented from requesting certificates for shop.example and possibly others. Please visit: https://ca.example/unpause"}, false, false, true, false},
 		"a proxy's 429":             {plan.Answer{Status: 429}, true, false, false, false},
 		"maintenance":               {plan.Answer{Type: "serverInternal", Status: 503}, true, true, false, false},
 		"a fault":                   {plan.Answer{Type: "serverInternal", Status: 500}, true, true, false, true},
@@ -72,6 +72,29 @@ func TestWhatAnOrderReplaces(t *testing.T) {
 		v, o := version, order
 		if spoil(&v, &o); plan.Replaces(&v, &o, 2) {
 			t.Errorf("%s: it is said to replace", what)
+		}
+	}
+}
+
+func TestAnEmergencyIsForTheSameSet(t *testing.T) {
+	all, err := certfleet.ParseNames([]string{"a.example", "b.example", "c.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		lane          certfleet.Lane
+		wanted, inUse []certfleet.Name
+		want          int // names
+	}{
+		"a name was added":           {certfleet.LaneEmergency, all, all[:2], 2},
+		"no emergency":               {certfleet.LaneRoutine, all, all[:2], 3},
+		"a name was taken away":      {certfleet.LaneEmergency, all[:1], all[:2], 1},
+		"one was taken for another":  {certfleet.LaneEmergency, all[1:], all[:2], 2},
+		"there is no version in use": {certfleet.LaneEmergency, all, nil, 3},
+	} {
+		got := plan.Names(c.lane, c.wanted, c.inUse)
+		if len(got) != c.want || what == "one was taken for another" && got[0] != c.wanted[0] {
+			t.Errorf("%s: it is for %v", what, got)
 		}
 	}
 }

@@ -102,6 +102,17 @@ func TestThePictureShowsEveryDay(t *testing.T) {
 	}
 }
 
+// TestMoreAddressesAskFaster has the requests of an order leave from several.
+func TestMoreAddressesAskFaster(t *testing.T) {
+	one, four := gapFor("letsencrypt", 1), gapFor("letsencrypt", 4)
+	if one <= 4*time.Millisecond || four < one/4-time.Millisecond || four > one/4+time.Millisecond {
+		t.Errorf("orders are %s apart from one address, %s from four", one, four)
+	}
+	if none := gapFor("nobody knows", 1); none > time.Millisecond {
+		t.Errorf("at a CA without rates orders are %s apart", none)
+	}
+}
+
 func TestWhatIsAskedForIsRead(t *testing.T) {
 	if x, err := ParseOutage("3d@200"); err != nil || x != (Outage{200, 3 * day}) {
 		t.Errorf("outage %+v, %v", x, err)

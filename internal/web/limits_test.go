@@ -88,6 +88,25 @@ func TestLimitsShowWhatIsLeftAndWhoWaits(t *testing.T) {
 	}
 }
 
+// TestAPausedNameShowsThePageThatUnpausesIt has the words of Let's Encrypt.
+func TestAPausedNameShowsThePageThatUnpausesIt(t *testing.T) {
+	k, _ := limited(t)
+	const said = "Your account is temporarily prevented from requesting certificates for a.example.com and possibly others. Please visit: https://portal.ca.test/sfe/v1/unpause?jwt=a.b-c_d."
+	k.change(func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.Pause(ctx, "test-ca|"+acctURL+"|consecutive-failures|a.example.com", time.Time{}, said); err != nil {
+			return err
+		}
+		return tx.Pause(ctx, "test-ca|"+acctURL+"|new-orders|", tx.Now().Add(time.Hour), "too many: see https://ca.test/limits")
+	})
+	help := map[bool]string{}
+	for _, p := range k.limits().Pauses {
+		help[p.Until.IsZero()] = p.Help
+	}
+	if len(help) != 2 || help[true] != "https://portal.ca.test/sfe/v1/unpause?jwt=a.b-c_d" || help[false] != "" {
+		t.Errorf("pages are %v; want the one that unpauses, and none for a limit that frees by itself", help)
+	}
+}
+
 func TestAClearedLimitIsFull(t *testing.T) {
 	k, key := limited(t)
 	k.ok("POST", "/v1/limits/clear", `{"key":"`+key+`"}`)

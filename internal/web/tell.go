@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -253,5 +254,12 @@ func span(d time.Duration) string {
 }
 
 func ofPause(p *store.PauseRow) api.Pause {
-	return api.Pause{Key: p.Key, Until: p.Until, Reason: p.Reason, At: p.At}
+	w := api.Pause{Key: p.Key, Until: p.Until, Reason: p.Reason, At: p.At}
+	if p.Until.IsZero() {
+		w.Help = strings.TrimRight(pageOf.FindString(p.Reason), ".,;:!?")
+	}
+	return w
 }
+
+// pageOf finds the page that a CA points to.
+var pageOf = regexp.MustCompile(`https://[A-Za-z0-9._~:/?#@!$&*+,;=%-]+`)
