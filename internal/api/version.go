@@ -127,6 +127,7 @@ type Import struct {
 
 	Proofs     []EnrolledName `json:"proofs,omitempty" doc:"How single names are proved, in place of challenge; a solver is for those by dns-01. Names that are not in it stay as they are."`
 	Alternates []string       `json:"alternates,omitempty" maxItems:"8" doc:"Other chains of the same leaf, each with the leaf."`
+	KeyMadeAt  time.Time      `json:"key_made_at,omitzero" doc:"Since when there is the key, for policies that keep one for a year; absent means now."`
 	Backup     bool           `json:"backup,omitempty" doc:"It is the second certificate of one that is here, and is kept warm. Label names that one, whose policy has a backup."`
 }
 

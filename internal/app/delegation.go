@@ -17,10 +17,7 @@ type Delegation = acmedns.Row
 type DelegationFinding = acmedns.Finding
 
 // ACMEDNS is a solver of type acmedns, for what people do with it.
-type ACMEDNS struct {
-	*acmedns.Solver
-	Label string // in the configuration
-}
+type ACMEDNS struct{ *acmedns.Solver }
 
 // ACMEDNS finds the solver of type acmedns by label, or the only one there is.
 func (a *App) ACMEDNS(label string) (*ACMEDNS, error) {
@@ -42,7 +39,7 @@ func (a *App) ACMEDNS(label string) (*ACMEDNS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ACMEDNS{solver.(*acmedns.Solver), found[0]}, nil
+	return &ACMEDNS{solver.(*acmedns.Solver)}, nil
 }
 
 // ImportFile takes over the credentials in a file; see acmedns.Solver.Import.

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -18,12 +17,9 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/client"
 	"github.com/certfleet/certfleet/internal/acme"
-	"github.com/certfleet/certfleet/internal/app"
-	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/porter/petersslers"
 	minnow "github.com/certfleet/certfleet/internal/porter/petersslers/petersslerstest"
-	"github.com/certfleet/certfleet/internal/solver/acmedns"
 	"github.com/certfleet/certfleet/internal/takeover"
 )
 
@@ -47,6 +43,9 @@ func theirFleet(t *testing.T, ca *pebble.CA) *theirs {
 	m.faults(t)
 	return m
 }
+
+// keyMade is when the keys of certificates were made there, as it writes times.
+const keyMade = "2026-02-03 04:05:06.000007"
 
 func (m *theirs) accounts(t *testing.T, ca *pebble.CA) {
 	t.Helper()
@@ -101,11 +100,13 @@ func (m *theirs) renewals(t *testing.T) {
 	t.Helper()
 	n, set := m.Renewal(1, minnow.Row{"label": "shop", "note": "the shop\nof Ann", "private_key_cycle_id__primary": 7, "acme_account_id__backup": 2, "private_key_technology_id__backup": 0, "private_key_cycle_id__backup": 1, "acme_profile__backup": "@"},
 		minnow.By("shop.example"), minnow.By("www.shop.example")) // 1
-	m.Issue(n, set, minnow.Primary, month, nil, "shop.example", "www.shop.example")
+	shop, _ := m.Issue(n, set, minnow.Primary, month, nil, "shop.example", "www.shop.example")
+	m.Alternate(shop, "garbage")
 	m.Issue(n, set, minnow.Backup, month, nil, "shop.example", "www.shop.example")
 	m.Issue(n, set, minnow.Primary, month/2, minnow.Row{"is_active": false}, "shop.example", "www.shop.example")
 	n, set = m.Renewal(1, minnow.Row{"label": "example.customer", "enrollment_factory_id__via": 1, "private_key_cycle_id__primary": 7}, minnow.By("customer.example")) // 2
 	m.Issue(n, set, minnow.Primary, month, nil, "customer.example")
+	m.Exec("UPDATE private_key SET timestamp_created = ? WHERE id > 0", keyMade)
 	m.Renewal(1, minnow.Row{"acme_challenge_duplicate_strategy_id": 2}, minnow.By("*.wild.example", minnow.DNS01), minnow.By("wild.example", minnow.HTTP01, minnow.DNS01)) // 3
 	n, set = m.Renewal(1, minnow.Row{"is_active": false}, minnow.By("forked.example"))                                                                                     // 4
 	m.Issue(n, set, minnow.Primary, month, nil, "forked.example")
@@ -145,7 +146,6 @@ type mover struct {
 	*fleet
 	c   *client.Client
 	src *petersslers.DB
-	dns *acmedns.Solver
 }
 
 func newMover(t *testing.T, f *fleet, m *theirs) *mover {
@@ -155,25 +155,11 @@ func newMover(t *testing.T, f *fleet, m *theirs) *mover {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { src.Close() })
-	dns, err := acmedns.New(acmedns.Config{Server: "https://acme-dns.example"}, dial.Deps{}, app.Credentials{DB: f.DB, Keys: f.Keys, Solver: "delegated"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &mover{f, offline(f), src, dns}
+	return &mover{f, offline(f), src}
 }
 
 func (m *mover) draw(t *testing.T, opt takeover.Options) *takeover.Plan {
 	t.Helper()
-	opt.DNS = &takeover.Delegations{Solver: "test", Has: func(ctx context.Context, n certfleet.Name) (bool, error) {
-		rows, err := m.dns.Rows(ctx, []certfleet.Name{n})
-		return err == nil && len(rows) > 0, err
-	}, Import: func(ctx context.Context, r io.Reader) error {
-		rows, err := m.dns.Import(ctx, r, false)
-		if err == nil && len(rows) == 1 {
-			err = rows[0].Err
-		}
-		return err
-	}}
 	p, err := takeover.Draw(t.Context(), m.src, m.c, time.Now(), opt)
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +217,7 @@ func TestADatabaseOfPeterSSLersMovesIn(t *testing.T) {
 		"skip account orphan: its ACME server 99 is not there", "skip account peter_sslers-7: its key cannot be read: it has no key",
 		"add policy their-ca-p256-single_use\n", "add policy their-ca-p256-single_use__reuse_1_year-backup-letsencrypt-account-profile-account_default\n",
 		"add default policy global", "add default policy autocert", "skip default policy certificate-if-needed: it was never configured",
-		"add acme-dns account wild.example", "skip acme-dns account other.example: it is switched off there",
+		"skip acme-dns account wild.example: no solver of type acmedns is configured for https://acme-dns.example", "skip acme-dns account other.example: it is switched off there",
 		"add blocked name always-fail.example.com", "add blocked name xn--bcher-kva.example", "skip blocked name not a name",
 		"add factory whitelabel", "skip factory empty: the factory cannot be used",
 		"add certificate shop\n", "add certificate example.customer\n", "add certificate wild.example\n", "add certificate xn--mnchen-3ya.example\n", "skip certificate 1 renewal configurations: they are switched off there",
@@ -277,10 +263,13 @@ func (v *mover) looks(t *testing.T) {
 	if c, err := v.c.Certificate(ctx, "example.customer"); err != nil || c.Labels["factory"] != "whitelabel" {
 		t.Errorf("what a factory made: %+v, %v", c, err)
 	}
+	if made := v.keyOf(t, shop); made.CreatedAt.UTC().Format("2006-01-02 15:04:05") != keyMade[:19] || made.Origin != "imported" {
+		t.Errorf("the key of shop: %+v; want it as old as it is", made)
+	}
 	if c, err := v.c.Certificate(ctx, "xn--mnchen-3ya.example"); err != nil || c.VersionID != 0 || c.State != "paused" || c.External != "" {
 		t.Errorf("one without a version: %+v, %v", c, err)
 	}
-	if d, err := v.c.Domain(ctx, "*.wild.example"); err != nil || d.Challenge != "dns-01" || d.Solver != "test" {
+	if d, err := v.c.Domain(ctx, "*.wild.example"); err != nil || d.Challenge != "dns-01" || d.Solver != "" {
 		t.Errorf("wildcard: %+v, %v", d, err)
 	}
 	row, err := v.DB.Domain(ctx, 0, mustName(t, "wild.example"))
@@ -381,4 +370,104 @@ func mustName(t *testing.T, s string) certfleet.Name {
 		t.Fatal(err)
 	}
 	return n
+}
+
+func (v *mover) keyOf(t *testing.T, c *client.Certificate) *client.Key {
+	t.Helper()
+	got, err := v.c.Version(t.Context(), itoa(int(c.VersionID)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := v.c.Key(t.Context(), itoa(int(got.KeyID)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// What is only by choice: expired certificates, preferred chains, and to be renewed
+// here at once.
+func TestADatabaseMovesInByChoice(t *testing.T) {
+	f := start(t, pebble.Options{})
+	m := &theirs{Minnow: minnow.New(filepath.Join(t.TempDir(), "ssl_minnow.sqlite"))}
+	t.Cleanup(m.Close)
+	_, key := minnow.AccountKey(certfleet.P256)
+	m.Account(m.Server("ca", f.ca.DirectoryURL, ""), "theirs", "https://ca.example/acct/1", key, nil)
+	m.settings()
+	n, set := m.Renewal(1, minnow.Row{"label": "12"}, minnow.By("live.example"))
+	m.Issue(n, set, minnow.Primary, month, minnow.Row{"is_active": false}, "live.example")
+	m.Issue(n, set, minnow.Primary, -time.Minute, nil, "live.example")
+	n, set = m.Renewal(1, minnow.Row{"label": "dead/end"}, minnow.By("dead.example"))
+	m.Issue(n, set, minnow.Primary, -time.Minute, nil, "dead.example")
+	m.Issue(0, m.Set("old.example"), minnow.Imported, -time.Minute, nil, "old.example")
+	v := newMover(t, f, m)
+	p := v.draw(t, takeover.Options{Expired: true, Chains: true, Manage: true, Labels: map[string]string{"from": "there"}})
+	wants(t, p, "add certificate live.example\n", "add certificate dead-end\n", "add certificate old.example\n", "add version live.example: valid until "+time.Now().Add(month).UTC().Format("2006"), "add version dead-end", "there other chain preference Fixture CA")
+	carry(t, p)
+	for _, label := range []string{"live.example", "dead-end", "old.example"} {
+		c, err := v.c.Certificate(t.Context(), label)
+		if err != nil || c.State != "active" || c.External != "" || c.VersionID == 0 || c.DueAt.IsZero() || c.Labels["from"] != "there" {
+			t.Errorf("%s: %+v, %v", label, c, err)
+			continue
+		}
+		if live := c.NotAfter.After(time.Now()); live != (label == "live.example") {
+			t.Errorf("%s is valid until %s", label, c.NotAfter)
+		}
+		policy, err := v.c.Policy(t.Context(), c.Policy)
+		if err != nil || label != "old.example" && policy.ChainIssuer != "Fixture CA" {
+			t.Errorf("%s: policy %+v, %v", label, policy, err)
+		}
+	}
+	if again := v.draw(t, takeover.Options{Expired: true, Chains: true, Manage: true}); again.Count(takeover.Add) != 0 {
+		wants(t, again, "nothing to add")
+	}
+}
+
+// An import that ends in its middle goes on where it was.
+func TestAnInterruptedMoveGoesOn(t *testing.T) {
+	f := start(t, pebble.Options{})
+	m := &theirs{Minnow: minnow.New(filepath.Join(t.TempDir(), "ssl_minnow.sqlite"))}
+	t.Cleanup(m.Close)
+	_, key := minnow.AccountKey(certfleet.P256)
+	m.Account(m.Server("ca", f.ca.DirectoryURL, ""), "theirs", "https://ca.example/acct/1", key, nil)
+	const many = 40
+	for i := range many {
+		name := fmt.Sprintf("n%d.example", i)
+		n, set := m.Renewal(1, nil, minnow.By(name, minnow.HTTP01, minnow.DNS01))
+		m.Issue(n, set, minnow.Primary, month, nil, name)
+	}
+	v := newMover(t, f, m)
+	runs := 0
+	for left := 1; left > 0; runs++ {
+		p := v.draw(t, takeover.Options{})
+		if left = p.Count(takeover.Add); left == 0 {
+			break
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		n := 0
+		err := p.Carry(ctx, func(*takeover.Item) {
+			if n++; n == 17 {
+				cancel()
+			}
+		})
+		cancel()
+		if err == nil && p.Count(takeover.Add) > 0 || p.Count(takeover.Failed) > 0 || runs > 20 {
+			t.Fatalf("run %d: %v, %+v", runs, err, p.Tallies())
+		}
+	}
+	if runs < 3 {
+		t.Errorf("it was through after %d runs, and was interrupted in none", runs)
+	}
+	whole := 0
+	for c, err := range v.c.Certificates(t.Context(), client.CertificateQuery{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.VersionID != 0 && c.External == "peter_sslers" {
+			whole++
+		}
+	}
+	if whole != many {
+		t.Errorf("%d certificates came with their versions, want %d", whole, many)
+	}
 }

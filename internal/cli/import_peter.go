@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/client"
-	"github.com/certfleet/certfleet/internal/app"
 	"github.com/certfleet/certfleet/internal/porter/petersslers"
 	"github.com/certfleet/certfleet/internal/takeover"
 )
@@ -22,7 +19,6 @@ import (
 type takingOver struct {
 	client.Import // policy, targets, labels and manage
 	opt           takeover.Options
-	solver        string
 	dry, yes      bool
 }
 
@@ -50,7 +46,7 @@ run. Certificates are paused until certfleet resume, unless --manage is given.`,
 	f.Lookup("policy").Usage = "the policy of certificates without a renewal configuration is this `LABEL` (default \"default\")"
 	f.BoolVar(&m.opt.Expired, "expired", false, "bring expired certificates too")
 	f.BoolVar(&m.opt.Chains, "chains", false, "prefer the chains that its policy global names, which it never followed")
-	f.StringVar(&m.solver, "solver", "", "the `LABEL` of the solver that keeps acme-dns accounts (default the only one of its type)")
+	f.StringVar(&m.opt.Solver, "solver", "", "the `LABEL` of the solver that keeps acme-dns accounts (default the one with their server)")
 	f.BoolVar(&m.dry, "dry-run", false, "only show the plan")
 	f.BoolVarP(&m.yes, "yes", "y", false, "do not ask")
 	return cmd
@@ -68,7 +64,6 @@ func (p *program) takeOver(ctx context.Context, path string, m *takingOver) erro
 		return err
 	}
 	m.opt.Manage, m.opt.Policy, m.opt.Targets, m.opt.Labels = m.Manage, m.Policy, m.Targets, m.Labels
-	m.opt.DNS, m.opt.WhyNot = p.delegations(ctx, m.solver)
 	b := p.busy("reading %s", path)
 	plan, err := takeover.Draw(ctx, src, c, time.Now(), m.opt)
 	b.end()
@@ -150,36 +145,4 @@ func (p *program) sayItems(head string, plan *takeover.Plan, says func(*takeover
 	if n > most {
 		p.say("and %d more; --json lists all", n-most)
 	}
-}
-
-// delegations is where accounts at acme-dns servers are kept; the error says why
-// there is no such place. They are sealed in this host's database, so that a
-// manager elsewhere is out of reach.
-func (p *program) delegations(ctx context.Context, label string) (*takeover.Delegations, error) {
-	if p.flags.url != "" && !p.flags.offline {
-		return nil, invalid("import again on the manager's host, without --url", "accounts at acme-dns servers are taken over on the manager's host only")
-	}
-	a, err := p.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s, err := a.ACMEDNS(label)
-	if err != nil {
-		return nil, err
-	}
-	return &takeover.Delegations{Solver: s.Label, Has: func(ctx context.Context, n certfleet.Name) (bool, error) { return hasDelegation(ctx, s, n) },
-		Import: func(ctx context.Context, r io.Reader) error { return keepDelegations(ctx, s, r) }}, nil
-}
-
-func hasDelegation(ctx context.Context, s *app.ACMEDNS, n certfleet.Name) (bool, error) {
-	rows, err := s.Rows(ctx, []certfleet.Name{n})
-	return err == nil && len(rows) > 0 && rows[0].Target != "", err
-}
-
-func keepDelegations(ctx context.Context, s *app.ACMEDNS, r io.Reader) error {
-	rows, err := s.Import(ctx, r, false)
-	for _, row := range rows {
-		err = errors.Join(err, row.Err)
-	}
-	return err
 }

@@ -58,7 +58,9 @@ func orErr(err, otherwise error) error {
 
 // AddKey stores a sealed key.
 func (t *Tx) AddKey(ctx context.Context, k *certfleet.Key) error {
-	k.CreatedAt = t.now
+	if k.CreatedAt.IsZero() {
+		k.CreatedAt = t.now
+	}
 	if k.Custody == "" {
 		k.Custody = certfleet.CustodyCentral
 	}

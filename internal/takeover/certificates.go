@@ -108,10 +108,10 @@ func (d *drawer) renewalHolder(n petersslers.Renewal) (*holder, error) {
 		h.ask.Labels["factory"] = f.label
 	}
 	h.ask.Proofs = d.proofs(n, cmp.Or(n.Duplicates, f.duplicates))
-	if d.opt.DNS != nil && slices.ContainsFunc(h.ask.Proofs, func(p client.EnrolledName) bool {
+	if slices.ContainsFunc(h.ask.Proofs, func(p client.EnrolledName) bool {
 		return p.Challenge == string(certfleet.DNS01) || p.Second == string(certfleet.DNS01)
 	}) {
-		h.ask.Solver = d.opt.DNS.Solver
+		h.ask.Solver = d.here.dnsSolver(d.opt.Solver)
 	}
 	h.label = labelOf(n.Label)
 	return h, nil

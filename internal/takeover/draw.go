@@ -3,12 +3,10 @@ package takeover
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/client"
 	"github.com/certfleet/certfleet/internal/porter/petersslers"
 )
@@ -22,18 +20,7 @@ type Options struct {
 	Targets []string // labels
 	Labels  map[string]string
 
-	// DNS keeps accounts at acme-dns servers, nil for nowhere; WhyNot says why.
-	DNS    *Delegations
-	WhyNot error
-}
-
-// Delegations is where accounts at acme-dns servers are kept.
-type Delegations struct {
-	Solver string // label of the solver
-	// Has reports whether a name has an account.
-	Has func(context.Context, certfleet.Name) (bool, error)
-	// Import keeps those of a JSON text, an object from name to account.
-	Import func(context.Context, io.Reader) error
+	Solver string // that keeps accounts at acme-dns servers; empty for the one with that server
 }
 
 // drawer draws a plan.

@@ -28,10 +28,12 @@ type here struct {
 	labels       map[string]bool               // of all certificates
 	keptBy       map[string]string             // name to the label of a certificate that came from elsewhere
 	proved       map[string]string             // name to the challenge type that was said for it
+	solvers      []client.ACMEDNSServer        // of type acmedns
+	delegated    map[string]map[string]bool    // solver to names that have an account there
 }
 
 func look(ctx context.Context, c *client.Client) (h *here, err error) {
-	h = &here{defaults: map[string]string{}, blocked: map[string]bool{}, certificates: map[string]client.Certificate{}, labels: map[string]bool{}, keptBy: map[string]string{}, proved: map[string]string{}}
+	h = &here{defaults: map[string]string{}, blocked: map[string]bool{}, certificates: map[string]client.Certificate{}, labels: map[string]bool{}, keptBy: map[string]string{}, proved: map[string]string{}, delegated: map[string]map[string]bool{}}
 	if h.authorities, err = c.Authorities(ctx); err != nil {
 		return nil, err
 	}
@@ -45,6 +47,9 @@ func look(ctx context.Context, c *client.Client) (h *here, err error) {
 		return nil, err
 	}
 	if err := h.lookAtSettings(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := h.lookAtDelegations(ctx, c); err != nil {
 		return nil, err
 	}
 	return h, h.lookAtCertificates(ctx, c)

@@ -85,8 +85,8 @@ func (d *drawer) drawFactory(f petersslers.Factory) {
 	row := client.Factory{Label: label, Labels: map[string]string{FactoryLabel: number(f.ID)}}
 	row.Policy, row.HTTP01, row.DNS01, row.LabelTemplate, row.Note = policy, certfleet.ParseTemplates(f.HTTP01), certfleet.ParseTemplates(f.DNS01), f.LabelTemplate, clipped(f.Note, 1000)
 	row.Targets, row.Duplicates = d.opt.Targets, string(f.Duplicates)
-	if len(row.DNS01) > 0 && d.opt.DNS != nil {
-		row.Solver = d.opt.DNS.Solver
+	if len(row.DNS01) > 0 {
+		row.Solver = d.here.dnsSolver(d.opt.Solver)
 	}
 	spec := certfleet.FactorySpec{HTTP01: row.HTTP01, DNS01: row.DNS01, LabelTemplate: row.LabelTemplate, Duplicates: f.Duplicates}
 	if err := spec.Check(); err != nil {

@@ -38,16 +38,19 @@ func (d *drawer) stocktake(ctx context.Context) error {
 	})
 }
 
-// best is the order in which certificates are tried: active ones, then those that
-// last longest.
-func best(a, b petersslers.Certificate) int {
-	return cmp.Or(cmp.Compare(rank(a.Active), rank(b.Active)), cmp.Compare(b.NotAfter, a.NotAfter), cmp.Compare(b.ID, a.ID))
+// best is the order in which certificates are tried: valid ones, then active ones,
+// then those that last longest.
+func best(now string) func(a, b petersslers.Certificate) int {
+	return func(a, b petersslers.Certificate) int {
+		return cmp.Or(cmp.Compare(rank(a.NotAfter > now), rank(b.NotAfter > now)), cmp.Compare(rank(a.Active), rank(b.Active)), cmp.Compare(b.NotAfter, a.NotAfter), cmp.Compare(b.ID, a.ID))
+	}
 }
 
 // found is a certificate that can be brought.
 type found struct {
 	petersslers.Certificate
 	leaf *x509.Certificate
+	note string
 }
 
 // mostTried bounds how many are looked at in place of one that is broken.
@@ -56,14 +59,14 @@ const mostTried = 5
 // choose takes the best of some certificates that is whole and for these names, and
 // notes each that is better and is not. It answers nil for none.
 func (d *drawer) choose(ctx context.Context, noun string, list []petersslers.Certificate, names []certfleet.Name) (*found, error) {
-	list = slices.SortedFunc(slices.Values(list), best)
+	list = slices.SortedFunc(slices.Values(list), best(petersslers.Stamp(d.now)))
 	for _, c := range list[:min(len(list), mostTried)] {
-		leaf, bad, err := d.examine(ctx, c, names)
+		got, bad, err := d.examine(ctx, c, names)
 		if err != nil {
 			return nil, err
 		}
 		if bad == nil {
-			return &found{c, leaf}, nil
+			return got, nil
 		}
 		d.skip(noun, c.ID, fmt.Sprintf("x509_certificate %d", c.ID), bad.Error(), certfleet.AdviceOf(bad))
 	}
@@ -71,7 +74,7 @@ func (d *drawer) choose(ctx context.Context, noun string, list []petersslers.Cer
 }
 
 // examine looks at a certificate and its key; bad says why it cannot be brought.
-func (d *drawer) examine(ctx context.Context, c petersslers.Certificate, names []certfleet.Name) (leaf *x509.Certificate, bad, err error) {
+func (d *drawer) examine(ctx context.Context, c petersslers.Certificate, names []certfleet.Name) (f *found, bad, err error) {
 	switch {
 	case c.Revoked:
 		return nil, fmt.Errorf("it is revoked"), nil
@@ -92,7 +95,7 @@ func (d *drawer) examine(ctx context.Context, c petersslers.Certificate, names [
 	if bad != nil {
 		return nil, bad, nil
 	}
-	leaf = chain[0]
+	leaf := chain[0]
 	switch {
 	case bytes.Equal(leaf.RawIssuer, leaf.RawSubject):
 		return nil, fmt.Errorf("it signed itself"), nil
@@ -101,5 +104,19 @@ func (d *drawer) examine(ctx context.Context, c petersslers.Certificate, names [
 	case len(pki.NamesOf(leaf)) == 0:
 		return nil, fmt.Errorf("it is for no name that can be served"), nil
 	}
-	return leaf, nil, nil
+	f = &found{Certificate: c, leaf: leaf}
+	if n := len(pair.Others) - len(whole(pair.Others)); n > 0 {
+		f.note = fmt.Sprintf("%d of its other chains cannot be read, and stay behind", n)
+	}
+	return f, nil, nil
+}
+
+// whole are the chains that can be read.
+func whole(chains [][]byte) (out []string) {
+	for _, c := range chains {
+		if _, err := pki.ParseChain(c); err == nil {
+			out = append(out, string(c))
+		}
+	}
+	return out
 }

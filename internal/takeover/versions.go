@@ -44,7 +44,7 @@ func (d *drawer) drawVersion(h *holder, c *found, noun string) {
 		return
 	}
 	h.brought = true
-	d.put(Item{Noun: noun, ID: c.ID, Label: label, State: Add, Reason: "valid until " + until.UTC().Format(time.DateOnly), wave: wave(len(c.leaf.DNSNames)),
+	d.put(Item{Noun: noun, ID: c.ID, Label: label, State: Add, Reason: "valid until " + until.UTC().Format(time.DateOnly), Note: c.note, wave: wave(len(c.leaf.DNSNames)),
 		act: func(ctx context.Context) error { return d.bring(ctx, h, c, false) }})
 }
 
@@ -79,7 +79,7 @@ func (d *drawer) drawBackup(ctx context.Context, h *holder, c *found) error {
 			return nil
 		}
 	}
-	d.put(Item{Noun: Backup, ID: c.ID, Label: h.label, State: Add, Reason: "valid until " + c.leaf.NotAfter.UTC().Format(time.DateOnly),
+	d.put(Item{Noun: Backup, ID: c.ID, Label: h.label, State: Add, Reason: "valid until " + c.leaf.NotAfter.UTC().Format(time.DateOnly), Note: c.note,
 		act: func(ctx context.Context) error { return d.bring(ctx, h, c, true) }})
 	return nil
 }
@@ -91,11 +91,9 @@ func (d *drawer) bring(ctx context.Context, h *holder, c *found, backup bool) er
 		return err
 	}
 	defer pair.KeyPEM.Wipe()
-	i := client.Import{Label: h.label, ChainPEM: string(pair.ChainPEM), KeyPEM: string(pair.KeyPEM), Force: d.opt.Expired, Backup: backup,
+	i := client.Import{Label: h.label, ChainPEM: string(pair.ChainPEM), KeyPEM: string(pair.KeyPEM), KeyMadeAt: pair.KeyMade, Force: d.opt.Expired, Backup: backup,
 		Policy: h.ask.Policy, Targets: h.ask.Targets, Labels: h.ask.Labels}
-	for _, o := range pair.Others {
-		i.Alternates = append(i.Alternates, string(o))
-	}
+	i.Alternates = whole(pair.Others)
 	if h.is != nil {
 		i.Policy, i.Targets, i.Labels = h.is.Policy, h.is.Targets, h.is.Labels
 	}

@@ -175,6 +175,9 @@ func (s *server) arrive(ctx context.Context, i api.Import) (*arrival, error) {
 	if a.key, err = s.Keys.SealImported(ctx, tenant(ctx), "certificate", signer); err != nil {
 		return nil, err
 	}
+	if i.KeyMadeAt.Before(time.Now()) {
+		a.key.CreatedAt = i.KeyMadeAt
+	}
 	a.row = s.Acts.VersionOf(a.pair.Chain[0], a.pair.ChainPEM)
 	a.row.Tenant, a.row.Origin = tenant(ctx), "imported"
 	return a, nil

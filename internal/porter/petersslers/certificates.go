@@ -66,16 +66,19 @@ type Pair struct {
 	ChainPEM []byte // leaf first, with the chain that the CA gave by default
 	Others   [][]byte
 	KeyPEM   certfleet.Secret
+	KeyMade  time.Time // zero when that is not known
 }
 
 // Pair reads the texts of a certificate.
 func (d *DB) Pair(ctx context.Context, id int64) (Pair, error) {
 	var p Pair
 	var leaf []byte
-	err := d.sql.QueryRowContext(ctx, "SELECT c.cert_pem, CASE WHEN c.private_key_id = 0 THEN '' ELSE coalesce(k.key_pem, '') END FROM x509_certificate c LEFT JOIN private_key k ON k.id = c.private_key_id WHERE c.id = ?", id).Scan(&leaf, (*[]byte)(&p.KeyPEM))
+	var made string
+	err := d.sql.QueryRowContext(ctx, "SELECT c.cert_pem, CASE WHEN c.private_key_id = 0 THEN '' ELSE coalesce(k.key_pem, '') END, coalesce(k.timestamp_created, '') FROM x509_certificate c LEFT JOIN private_key k ON k.id = c.private_key_id WHERE c.id = ?", id).Scan(&leaf, (*[]byte)(&p.KeyPEM), &made)
 	if err != nil {
 		return p, err
 	}
+	p.KeyMade, _ = time.Parse(stamp, made)
 	chains, err := d.words(ctx, `SELECT coalesce(t.chain_pem, '') FROM x509_certificate_chain c JOIN x509_certificate_trust_chain t ON t.id = c.x509_certificate_trust_chain_id
 		WHERE c.x509_certificate_id = ? ORDER BY coalesce(c.is_upstream_default, 0) <> 0 DESC, c.id LIMIT ?`, id, mostChains)
 	if err != nil {

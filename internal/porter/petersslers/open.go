@@ -100,7 +100,7 @@ var columns = map[string]string{
 	"domain":                                        "id domain_name",
 	"domain_blocklisted":                            "id domain_name",
 	"enrollment_factory":                            "id name label_template domain_template_http01 domain_template_dns01 acme_challenge_duplicate_strategy_id note " + quartetColumns,
-	"private_key":                                   "id key_pem is_compromised",
+	"private_key":                                   "id timestamp_created key_pem is_compromised",
 	"renewal_configuration":                         "id is_active label note unique_fqdn_set_id uniquely_challenged_fqdn_set_id acme_challenge_duplicate_strategy_id enrollment_factory_id__via " + quartetColumns,
 	"system_configuration":                          "id name is_configured " + quartetColumns,
 	"unique_fqdn_set_2_domain":                      "unique_fqdn_set_id domain_id",
