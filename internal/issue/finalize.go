@@ -33,6 +33,7 @@ func (r *Room) finalize(ctx context.Context, j *job, ord acme.Order) (time.Durat
 	if err != nil {
 		return 0, err
 	}
+	j.opened = key.ID
 	csr, err := pki.CSR(signer, j.order.Names)
 	if err != nil {
 		return 0, err

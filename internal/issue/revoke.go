@@ -76,6 +76,9 @@ func (r *Room) revokeAt(ctx context.Context, v *certfleet.Version, reason int) e
 	if err != nil {
 		return err
 	}
+	if err := r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.KeyOpened(ctx, key.ID, "revocation") }); err != nil {
+		return err
+	}
 	return client.RevokeWithKey(ctx, signer, certs[0].Raw, reason)
 }
 

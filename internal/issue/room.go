@@ -62,6 +62,7 @@ type job struct {
 	as      acme.Account
 	now     time.Time
 	said    *record
+	opened  int64 // the certificate's key, if it signed in this step
 
 	unwanted bool // a backup that the policy wants no more
 }
@@ -154,7 +155,8 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
 	now := time.Now()
-	said := j.said.take()
+	said, opened := j.said.take(), j.opened
+	j.opened = 0
 	if j.order.Owner != "" && !j.order.LeaseUntil.IsZero() {
 		j.order.LeaseUntil = now.Add(r.DB.Lease())
 	}
@@ -166,6 +168,11 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 		}
 		if proved(j.order.CAStatus) {
 			if err := tx.ProveAuthorizations(ctx, j.order.ID); err != nil {
+				return err
+			}
+		}
+		if opened != 0 {
+			if err := tx.KeyOpened(ctx, opened, "request"); err != nil {
 				return err
 			}
 		}

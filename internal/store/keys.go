@@ -107,8 +107,8 @@ func (q Q) Keys(ctx context.Context, f KeyFilter) ([]certfleet.Key, Cursor, erro
 	return list, by.after(next(list, f.Limit, func(k *certfleet.Key) Cursor { return Cursor{0, k.ID} })), err
 }
 
-// KeyOpened puts on record that a private key was opened: one row a key,
-// opener, reason and hour.
+// KeyOpened puts on record that a certificate's private key was opened: one row a
+// key, opener, reason and hour.
 func (t *Tx) KeyOpened(ctx context.Context, keyID int64, reason string) error {
 	hour := t.now.Truncate(time.Hour).UnixMilli()
 	_, err := t.change(ctx, `INSERT INTO key_opening (key_id, actor, reason, hour, n) VALUES ($1, $2, $3, $4, 1)
