@@ -98,9 +98,11 @@ func (t *Target) Deliver(ctx context.Context, bundles []certfleet.Bundle, before
 		return receipts, nil
 	}
 	answers, err := t.ask(ctx, q)
+	err = redact(err, bundles)
 	for i := range receipts {
 		if receipts[i].Err == nil {
-			read(&receipts[i], answers, redact(err, bundles))
+			read(&receipts[i], answers, err)
+			receipts[i].Err = redact(receipts[i].Err, bundles[i:i+1])
 		}
 	}
 	return receipts, nil

@@ -107,7 +107,8 @@ func TestWhatWasAnsweredBeforeAFailureCounts(t *testing.T) {
 func TestAKeyNeverComesBackInAnError(t *testing.T) {
 	b := targettest.Bundle(t, "shop", 1, "shop.example.com")
 	key := string([]byte(b.KeyPEM))
-	for _, script := range []string{"cat >&2; exit 1", "tail -c 700 >&2; exit 1"} {
+	inAnswer := fmt.Sprintf(`key=$(sed 's/.*"key_pem":"\([^"]*\)".*/\1/'); printf '{"certificate":"shop","fingerprint":"%s","error":"what is %%s?"}' "$key"`, b.Fingerprint)
+	for _, script := range []string{"cat >&2; exit 1", "tail -c 700 >&2; exit 1", inAnswer} {
 		got, _ := newTarget(t, "sh", "-c", script).Deliver(t.Context(), []certfleet.Bundle{b}, nil)
 		said := fmt.Sprint(got[0].Err)
 		if !strings.Contains(said, "withheld") || strings.Contains(said, key[60:80]) || strings.Contains(said, "MIG") {
