@@ -43,16 +43,18 @@ type streamInput struct {
 // listener is one stream on its way out.
 type listener struct {
 	s      *server
+	by     *certfleet.Token
 	tenant int64
 	kind   string
 	cert   int64
 	labels certfleet.Labels
 	at     store.EventCursor
+	beat   time.Duration
 	w      *sseWriter
 }
 
 func (s *server) stream(ctx context.Context, in *streamInput) (*huma.StreamResponse, error) {
-	l := &listener{s: s, tenant: tenant(ctx), kind: in.Kind}
+	l := &listener{s: s, by: who(ctx), tenant: tenant(ctx), kind: in.Kind, beat: heartbeat}
 	var err error
 	if l.cert, err = s.certificateID(ctx, in.Certificate); err != nil {
 		return nil, s.problemOf(ctx, err)
@@ -96,7 +98,8 @@ func (s *server) beginning(ctx context.Context, in *streamInput) (store.EventCur
 	return c, nil
 }
 
-// heartbeat is how often a stream says something when there is nothing to say.
+// heartbeat is how often a stream says something when there is nothing to say, and
+// looks whether its token still opens anything.
 const heartbeat = 15 * time.Second
 
 // run sends what is there already, then what comes, until somebody has enough.
@@ -104,14 +107,14 @@ func (l *listener) run(ctx context.Context, feed <-chan batch) {
 	if l.w.id(l.at) != nil || l.catchUp(ctx) != nil {
 		return
 	}
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(l.beat)
 	defer beat.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-beat.C:
-			if l.w.comment("alive") != nil {
+			if l.ended(ctx) || l.w.comment("alive") != nil {
 				return
 			}
 		case b, ok := <-feed:
@@ -120,6 +123,16 @@ func (l *listener) run(ctx context.Context, feed <-chan batch) {
 			}
 		}
 	}
+}
+
+// ended reports whether the listener's token was revoked or has expired since. A
+// store that does not answer ends nothing.
+func (l *listener) ended(ctx context.Context) bool {
+	if l.by == nil || l.by.Hash == "" {
+		return false // a caller in this process
+	}
+	_, err := l.s.DB.TokenByHash(ctx, l.by.Hash, time.Now())
+	return certfleet.KindOf(err) == certfleet.NotFound
 }
 
 // take sends a batch, as far as it is new here; one that does not join on to
