@@ -2,10 +2,12 @@ package demand_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -232,5 +234,14 @@ func TestWithoutAPolicyTheDefaultForAutocertCounts(t *testing.T) {
 	}
 	if c, err := r.DB.Certificate(t.Context(), got.Certificate); err != nil || c.Policy != "short" {
 		t.Errorf("the certificate is %+v, %v; want it by policy short", c, err)
+	}
+}
+
+func TestASecretInTheAskURLIsNotRepeated(t *testing.T) {
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	_, err := newRoom(t, demand.Rules{Ask: gone.URL + "/may?token=hunter2"}).Get(t.Context(), 1, name(t, "shop.example.net"))
+	if certfleet.KindOf(err) != certfleet.Unreachable || strings.Contains(fmt.Sprintf("%+v %v", err, errors.Unwrap(err)), "hunter2") {
+		t.Errorf("an ask URL that is gone: %v, because of %v", err, errors.Unwrap(err))
 	}
 }

@@ -39,6 +39,7 @@ type Room struct {
 	denied *denials
 	flight singleflight.Group
 	asking chan struct{}
+	waits  chan struct{} // names whose certificate is read again and again
 }
 
 // Got is what became of a name.
@@ -51,14 +52,18 @@ type Got struct {
 	Advice      string
 }
 
-// mostAsking bounds questions to the ask URL that are under way.
-const mostAsking = 16
+// mostAsking bounds questions to the ask URL that are under way, and mostWaiting the
+// names that are waited for: anybody can ask for those that have no certificate yet.
+const (
+	mostAsking  = 16
+	mostWaiting = 500
+)
 
 func (r *Room) setUp() {
 	r.once.Do(func() {
 		r.denied = newDenials(100_000)
 		r.http = &http.Client{Timeout: 5 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-		r.asking = make(chan struct{}, mostAsking)
+		r.asking, r.waits = make(chan struct{}, mostAsking), make(chan struct{}, mostWaiting)
 	})
 }
 

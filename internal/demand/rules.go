@@ -2,6 +2,7 @@ package demand
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -83,6 +84,9 @@ func (r *Room) ask(ctx context.Context, n certfleet.Name, at string) error {
 	}
 	res, err := r.http.Do(req)
 	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // it repeats the URL, in which a secret may stand
+		}
 		return &certfleet.Error{Kind: certfleet.Unreachable, Msg: "the ask URL does not answer", Advice: "look whether " + u.Host + " is up", Err: err}
 	}
 	defer res.Body.Close()
