@@ -32,7 +32,7 @@ type Given struct {
 // Conversation are the requests by which a certificate for one name is got, from
 // the order on; each further name adds those of Authorization.
 var (
-	Conversation  = []string{"newOrder", "order", "authz", "challenge", "order", "finalize", "order", "certificate", "certificate"}
+	Conversation  = []string{"newOrder", "authz", "challenge", "order", "finalize", "certificate", "certificate"}
 	Authorization = []string{"authz", "challenge"}
 )
 

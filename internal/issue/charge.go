@@ -3,6 +3,7 @@ package issue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -49,7 +50,7 @@ func (r *Room) entry(ctx context.Context, o *certfleet.Order, cert *certfleet.Ce
 
 // hold keeps with an order what it may cost; most CAs count nothing.
 func (e *entry) hold(ctx context.Context, tx *store.Tx, order int64) error {
-	if len(e.have)+len(e.kept) == 0 {
+	if slices.Equal(e.have, e.kept) {
 		return nil
 	}
 	return tx.Hold(ctx, order, e.kept)

@@ -11,7 +11,8 @@
 // returns. It remembers nothing: whatever process comes next asks again, so a
 // crash at any instruction costs at most one extra order (when it happens
 // between new-order's answer and its commit) and never a key that does not fit,
-// because the key is committed, sealed, before its request leaves.
+// because the key is committed, sealed, before its request leaves. What the CA has
+// just answered to new-order and finalize is committed and gone on with at once.
 //
 // What the CA said of authorizations and challenges is recorded for people and
 // never believed over its answer now. The trusted clock is this machine's; the

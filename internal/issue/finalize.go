@@ -48,7 +48,10 @@ func (r *Room) finalize(ctx context.Context, j *job, ord acme.Order) (time.Durat
 	if got.Status == statusProcessing {
 		wait = plan.Poll(j.now, j.now, got.RetryAfter)
 	}
-	return wait, r.commit(ctx, j, nil)
+	if err := r.commit(ctx, j, nil); err != nil || !onward(j, got.Status == statusValid && got.Certificate != "") {
+		return wait, err
+	}
+	return r.follow(ctx, j, got)
 }
 
 // provedAt is when the CA had found the names proved, as far as we know: an order

@@ -27,14 +27,26 @@ func (h *house) step(r *issue.Room, id int64) *certfleet.Order {
 // placed opens an order and steps it until the CA has it.
 func (h *house) placed(r *issue.Room, c *certfleet.Certificate) *certfleet.Order {
 	h.Helper()
-	o := h.open(r, c)
+	o := h.byHand(h.open(r, c).ID, true)
 	for range 5 {
 		if o = h.step(r, o.ID); o.URL != "" {
-			return o
+			return h.byHand(o.ID, false)
 		}
 	}
 	h.Fatalf("after five steps the CA has no order of %s: %s", c.Label, o.Problem)
 	return nil
+}
+
+// byHand has an order stepped by a person, one thing at a time, or not.
+func (h *house) byHand(id int64, manual bool) *certfleet.Order {
+	h.Helper()
+	o, err := h.db.Order(h.Context(), id)
+	if err != nil {
+		h.Fatal(err)
+	}
+	o.Manual = manual
+	h.tx(func(ctx context.Context, tx *store.Tx) error { return tx.SaveOrder(ctx, o) })
+	return o
 }
 
 // newOrders answers new-order in place of the CA, and counts.
@@ -320,5 +332,34 @@ func TestTroubleAtTheCADoesNotDropReplaces(t *testing.T) {
 	}
 	if all := h.wire.orders(); !strings.Contains(all[len(all)-1], `"replaces"`) {
 		t.Errorf("the renewal after the outage does not say what it replaces: %s", all[len(all)-1])
+	}
+}
+
+// TestAStepGoesOnWithWhatTheCASaid has the first step place the order and present
+// its challenge without asking the CA how it stands; a person's step only places it.
+func TestAStepGoesOnWithWhatTheCASaid(t *testing.T) {
+	t.Parallel()
+	for _, manual := range []bool{false, true} {
+		h := build(t, storetest.SQLite(t), pebble.Options{})
+		asked := 0
+		h.wire.breakBy(func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+			if strings.HasPrefix(r.URL.Path, "/my-order/") {
+				asked++
+			}
+			return false
+		})
+		r := h.room(nil)
+		o := h.byHand(h.open(r, h.want("onward.example")).ID, manual)
+		first := h.step(r, o.ID)
+		for n := 0; n < 5 && first.URL == ""; n++ { // the account comes first
+			first = h.step(r, o.ID)
+		}
+		if known := first.URL != "" && asked == 0; !known {
+			t.Fatalf("after the first step the order is at %q, asked %d times", first.URL, asked)
+		}
+		list, err := h.db.ChallengesOf(t.Context(), o.ID)
+		if err != nil || (len(list) == 0) != manual {
+			t.Errorf("manual %v: the first step presented %d challenges, %v", manual, len(list), err)
+		}
 	}
 }

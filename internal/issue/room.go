@@ -62,7 +62,8 @@ type job struct {
 	as      acme.Account
 	now     time.Time
 	said    *record
-	opened  int64 // the certificate's key, if it signed in this step
+	opened  int64  // the certificate's key, if it signed in this step
+	was     string // the CA's status of the order, as it was committed last
 
 	unwanted bool // a backup that the policy wants no more
 }
@@ -135,7 +136,7 @@ func (r *Room) load(ctx context.Context, o *certfleet.Order, now time.Time) (*jo
 	if err != nil {
 		return nil, err
 	}
-	j := &job{order: o, now: now, cert: &s.Certificate, policy: &s.Policy, acct: &s.Account, acctKey: s.Key}
+	j := &job{order: o, was: o.CAStatus, now: now, cert: &s.Certificate, policy: &s.Policy, acct: &s.Account, acctKey: s.Key}
 	if err := r.loadBackup(ctx, j); err != nil {
 		return nil, err
 	}
@@ -160,13 +161,13 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 	if j.order.Owner != "" && !j.order.LeaseUntil.IsZero() {
 		j.order.LeaseUntil = now.Add(r.DB.Lease())
 	}
-	return r.DB.Tx(ctx, now, func(tx *store.Tx) error {
+	err := r.DB.Tx(ctx, now, func(tx *store.Tx) error {
 		if fn != nil {
 			if err := fn(ctx, tx); err != nil {
 				return err
 			}
 		}
-		if proved(j.order.CAStatus) {
+		if proved(j.order.CAStatus) && !proved(j.was) {
 			if err := tx.ProveAuthorizations(ctx, j.order.ID); err != nil {
 				return err
 			}
@@ -183,6 +184,10 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 		}
 		return tx.AddExchanges(ctx, said)
 	})
+	if err == nil {
+		j.was = j.order.CAStatus
+	}
+	return err
 }
 
 func luck() float64 { return rand.Float64() }

@@ -62,6 +62,11 @@ func (r *Room) advance(ctx context.Context, j *job) (time.Duration, error) {
 	if err != nil {
 		return 0, r.orderGone(ctx, j, err)
 	}
+	return r.follow(ctx, j, ord)
+}
+
+// follow does what follows from how the CA says that the order stands.
+func (r *Room) follow(ctx context.Context, j *job, ord acme.Order) (time.Duration, error) {
 	j.order.CAStatus = ord.Status
 	switch ord.Status {
 	case statusPending:
@@ -125,13 +130,22 @@ func (r *Room) place(ctx context.Context, j *job) (time.Duration, error) {
 	if ord.Profile != "" {
 		j.order.Profile = ord.Profile
 	}
-	return 0, r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
+	err = r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		if err := r.settle(ctx, tx, j.order.ID, taken(counted)); err != nil {
 			return err
 		}
 		return tx.Event(ctx, j.event("order.placed", "the CA has the order"))
 	})
+	if err != nil || !onward(j, ord.Status == statusPending && len(ord.Authorizations) > 0) {
+		return 0, err
+	}
+	return r.follow(ctx, j, ord)
 }
+
+// onward reports whether a step goes on with what the CA has just answered, and is
+// committed, instead of asking it the same once more. An order that a person steps
+// does one thing at a time.
+func onward(j *job, clear bool) bool { return clear && !j.order.Manual }
 
 func (r *Room) request(ctx context.Context, j *job) (acme.OrderRequest, error) {
 	req := acme.OrderRequest{Names: j.order.Names, Profile: j.terms.Profile}

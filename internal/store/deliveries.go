@@ -77,10 +77,10 @@ func (t *Tx) WantDeliveries(ctx context.Context, v *certfleet.Version) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.change(ctx, `INSERT INTO delivery (tenant_id, version_id, target_id, certificate_id, state, due_at, created_at)
+	n, err := t.change(ctx, `INSERT INTO delivery (tenant_id, version_id, target_id, certificate_id, state, due_at, created_at)
 		SELECT c.tenant_id, CAST($1 AS BIGINT), ct.target_id, c.id, 'due', CAST($2 AS BIGINT), CAST($2 AS BIGINT) FROM certificate_target ct JOIN certificate c ON c.id = ct.certificate_id WHERE c.id = $3
 		ON CONFLICT (version_id, target_id) DO UPDATE SET state = 'due', due_at = excluded.due_at, rollback = 0, rev = delivery.rev + 1`, v.ID, t.now.UnixMilli(), v.CertificateID)
-	if err != nil {
+	if err != nil || n == 0 {
 		return err
 	}
 	t.Wake()

@@ -58,16 +58,32 @@ func (t *Tx) LockBuckets(ctx context.Context, keys []string) (map[string]Bucket,
 	list, err := buckets.list(ctx, t.Q, "WHERE k IN ("+marks(len(args))+")", args...)
 	for _, b := range list {
 		out[b.Key] = b
+		t.note(b)
 	}
 	return out, err
 }
 
-// SaveBuckets writes buckets that were locked, and drops those that are as good
-// as none.
+// note remembers how a bucket is stored, so that what does not change it is no
+// write. PostgreSQL's empty rows, which only hold the lock, are not remembered.
+func (t *Tx) note(b Bucket) {
+	if t.stored == nil {
+		t.stored = map[string]Bucket{}
+	}
+	if delete(t.stored, b.Key); b.Name != "" && !b.spare(t.now) {
+		t.stored[b.Key] = b
+	}
+}
+
+// SaveBuckets writes buckets that were locked, where they changed, and drops those
+// that are as good as none.
 func (t *Tx) SaveBuckets(ctx context.Context, list []Bucket) error {
 	var gone, args []any
 	var rows []string
 	for i := range list {
+		if is, ok := t.stored[list[i].Key]; ok && is == list[i] {
+			continue
+		}
+		t.note(list[i])
 		if list[i].spare(t.now) {
 			gone = append(gone, list[i].Key)
 			continue

@@ -221,6 +221,8 @@ type Tx struct {
 	now   time.Time
 	woken bool
 	undo  []func()
+
+	stored map[string]Bucket // buckets that were locked, as they are stored now
 }
 
 // Tx runs fn in one write transaction and commits when it returns nil.
