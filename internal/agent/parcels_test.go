@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"bytes"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -124,4 +126,45 @@ func TestTwoVersionsInOnePushGoLiveInOrder(t *testing.T) {
 		t.Errorf("heard %+v", states)
 	}
 	k.serves("shop", newer)
+}
+
+// FuzzParcels has whoever may push send anything: each parcel that is understood is
+// answered, and what is said to be live is a whole pair.
+func FuzzParcels(f *testing.F) {
+	files := pair(f, 24*time.Hour, "shop.example")
+	frames := func(all ...any) []byte {
+		var b bytes.Buffer
+		for _, v := range all {
+			if err := lineage.Write(&b, v); err != nil {
+				f.Fatal(err)
+			}
+		}
+		return b.Bytes()
+	}
+	f.Add(frames(parcel("shop", files)))
+	f.Add(frames(parcel("shop", files), parcel("shop", files), parcel("*.blog", changed(files, lineage.PrivKey, []byte("x")))))
+	f.Add(frames(lineage.Parcel{Paper: lineage.Paper{Certificate: "shop", Remove: true}}, lineage.Parcel{Paper: lineage.Paper{Certificate: "../up"}}))
+	f.Add([]byte("\x00\x00\x00\x02{}\xff\xff\xff\xff"))
+	k := newKit(f, nil)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		g := gathering{in: bytes.NewReader(text), most: 1 << 20}
+		for g.err == nil {
+			batch := g.next()
+			if len(batch) == 0 {
+				break
+			}
+			states, _ := k.take(t.Context(), batch)
+			if len(states) != len(batch) {
+				t.Fatalf("%d parcels, %d answers", len(batch), len(states))
+			}
+			for i, s := range states {
+				if s.Problem == "" && !batch[i].Paper.Remove && k.liveBundle(s.Certificate).Fingerprint != s.Fingerprint {
+					t.Errorf("%q is said to be live, and is not", s.Certificate)
+				}
+			}
+		}
+		if out, _ := filepath.Glob(filepath.Join(filepath.Dir(k.c.Dir), "*")); len(out) > 3 {
+			t.Errorf("something lies outside: %v", out)
+		}
+	})
 }
