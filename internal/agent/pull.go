@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,12 +14,20 @@ import (
 )
 
 const (
-	pullWait = 25 // seconds that the manager may let us wait
-	pullPart = 50 // versions that go live together
+	pullWait  = 25               // seconds that the manager may let us wait
+	pullPart  = 50               // versions that go live together
+	pullPause = 10 * time.Second // while nothing waits but what was refused
 )
 
+// untaken is a version that could not be taken, and when it is tried again.
+type untaken struct {
+	times int
+	until time.Time
+}
+
 // pulls fetches what is assigned to this agent while the manager wants that,
-// until ctx ends. What came goes live as if it had been pushed.
+// until ctx ends. What came goes live as if it had been pushed. What is refused
+// waits for its own next try, and makes nothing else wait.
 func (r *reporter) pulls(ctx context.Context, changed chan struct{}) error {
 	failures := 0
 	for {
@@ -46,6 +55,8 @@ func (r *reporter) pulls(ctx context.Context, changed chan struct{}) error {
 			rest = backoff(failures)
 		case n > 0 && len(live) == 0:
 			rest = lookAgain // it is here, and the manager does not know yet
+		case n == 0 && len(r.refused) > 0:
+			rest = pullPause
 		}
 		if rest > 0 && !pause(ctx, rest) {
 			return nil
@@ -68,17 +79,21 @@ func (r *reporter) pullOnce(ctx context.Context, wait int, changed chan struct{}
 		r.nothingHere(err)
 		return 0, nil, err
 	}
-	labels, names, failed := r.fetchSome(ctx, r.a.hopefulFirst(list.Versions))
-	if len(names) > 0 {
-		got, err := r.a.apply(context.WithoutCancel(ctx), names)
+	ready := r.tried(list.Versions, time.Now())
+	if len(ready) == 0 {
+		return 0, nil, nil
+	}
+	labels, staged, failed := r.fetchSome(ctx, r.a.hopefulFirst(ready))
+	if len(staged) > 0 {
+		got, err := r.a.apply(context.WithoutCancel(ctx), slices.Sorted(maps.Keys(staged)))
 		if err != nil {
 			return 0, nil, err
 		}
 		if live = got.Live; len(live) > 0 {
 			nudge(changed)
 		}
-		for name, p := range got.Problems {
-			failed = fmt.Errorf("lineage %s: %w", name, p)
+		for name := range got.Problems { // which are told of already
+			r.refuse(staged[name])
 		}
 	}
 	r.touched(labels...)
@@ -100,10 +115,11 @@ func (r *reporter) nothingHere(err error) {
 
 // fetchSome stages as many as go live together. One that cannot be had holds up no
 // other, unless the manager is away or has no more for us. labels are all that were
-// looked at, names the lineages that were staged.
-func (r *reporter) fetchSome(ctx context.Context, list []api.Assignment) (labels, names []string, failed error) {
+// looked at, staged the versions by their lineages.
+func (r *reporter) fetchSome(ctx context.Context, list []api.Assignment) (labels []string, staged map[string]int64, failed error) {
+	staged = map[string]int64{}
 	for _, v := range list {
-		if len(names) == pullPart {
+		if len(staged) == pullPart {
 			break
 		}
 		labels = append(labels, v.Certificate)
@@ -111,16 +127,40 @@ func (r *reporter) fetchSome(ctx context.Context, list []api.Assignment) (labels
 			continue // it is here; only the manager does not know
 		}
 		name, err := r.fetch(ctx, v)
+		if k := certfleet.KindOf(err); err != nil && (k == certfleet.Unreachable || k == certfleet.Denied) {
+			return labels, staged, fmt.Errorf("fetch %s: %w", v.Certificate, err)
+		}
 		if err != nil {
-			failed = fmt.Errorf("fetch %s: %w", v.Certificate, err)
-			if k := certfleet.KindOf(err); k == certfleet.Unreachable || k == certfleet.Denied {
-				break
-			}
+			r.a.log.Warn("certificate not fetched", "certificate", v.Certificate, "error", err, "advice", certfleet.AdviceOf(err))
+			r.refuse(v.Version)
 			continue
 		}
-		names = append(names, name)
+		staged[name] = v.Version
 	}
-	return labels, names, failed
+	return labels, staged, nil
+}
+
+// tried are the versions that may be tried now; refusals of others are forgotten.
+func (r *reporter) tried(list []api.Assignment, now time.Time) (ready []api.Assignment) {
+	kept := map[int64]untaken{}
+	for _, v := range list {
+		is, refused := r.refused[v.Version]
+		if refused {
+			kept[v.Version] = is
+		}
+		if !now.Before(is.until) {
+			ready = append(ready, v)
+		}
+	}
+	r.refused = kept
+	return ready
+}
+
+func (r *reporter) refuse(version int64) {
+	is := r.refused[version]
+	is.times++
+	is.until = time.Now().Add(backoff(is.times))
+	r.refused[version] = is
 }
 
 // hopefulFirst puts what did not go live before behind the rest.

@@ -99,8 +99,12 @@ func TestOneThatCannotBeFetchedHoldsUpNoOther(t *testing.T) {
 	good := offer(t, time.Hour, "shop.example")
 	b.assign(1000, "shop", good)
 	_, live, err := r.pullOnce(t.Context(), 0, make(chan struct{}, 1))
-	if len(live) != 1 || live[0] != "shop" || err == nil {
+	if said := k.log.String(); len(live) != 1 || live[0] != "shop" || err != nil || !strings.Contains(said, "gone0") || !strings.Contains(said, "gone54") {
 		t.Errorf("live %v, %v; want shop, and the others told of", live, err)
+	}
+	b.assign(1001, "blog", offer(t, time.Hour, "blog.example"))
+	if n, live, err := r.pullOnce(t.Context(), 0, make(chan struct{}, 1)); len(live) != 1 || n > 2 || err != nil {
+		t.Errorf("the next round has %d, live %v, %v; want blog alone, since the others wait for their next try", n, live, err)
 	}
 	if !r.pullNow() {
 		t.Error("it asks no more, since one was superseded meanwhile")

@@ -46,12 +46,14 @@ type reporter struct {
 	relooks  int                        // after how many looks in a row, guarded by mu
 	turn     string                     // the label that was looked at again last, guarded by mu
 
+	refused map[int64]untaken // versions that could not be taken; whoever fetches alone uses it
+
 	wake    chan struct{} // something is to be told
 	pulling chan struct{} // something is to be fetched from now on
 }
 
 func newReporter(a *Agent, id *identity) *reporter {
-	return &reporter{a: a, m: newManager(id), changed: map[string]bool{}, unseen: map[string]bool{}, updaters: map[string]api.UpdaterNote{}, wake: make(chan struct{}, 1), pulling: make(chan struct{}, 1)}
+	return &reporter{a: a, m: newManager(id), changed: map[string]bool{}, unseen: map[string]bool{}, refused: map[int64]untaken{}, updaters: map[string]api.UpdaterNote{}, wake: make(chan struct{}, 1), pulling: make(chan struct{}, 1)}
 }
 
 // touched notes that something about these certificates is to be told.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -208,5 +209,44 @@ func (h *hut) plain() {
 	before, _, _ := strings.Cut(string(text), "updaters:")
 	if err := os.WriteFile(h.file, []byte(strings.Replace(before, "serves:", "#", 1)), 0o600); err != nil {
 		h.Fatal(err)
+	}
+}
+
+// TestWhatAnAgentsClockRefusesWaitsAndStopsNothing has a certificate that is not valid
+// yet, as every new one is by a clock that is behind. It is refused and told of, the
+// last good one stays, others arrive meanwhile, and it is taken once its time has come.
+func TestWhatAnAgentsClockRefusesWaitsAndStopsNothing(t *testing.T) {
+	t.Parallel()
+	m, h := newManor(t), newHut(t, "one.example")
+	if _, err := m.c.AddTarget(t.Context(), client.Target{Label: "edge-1", Type: "pull"}); err != nil {
+		t.Fatal(err)
+	}
+	first := m.put("one.example", "edge-1").Version
+	h.must("join "+m.invite("edge-1"), "joined as edge-1")
+	h.daemon()
+	m.until("one.example", "served")
+	const behind = 8 * time.Second
+	later, err := m.ca.IssueServer([]string{"one.example"}, 2*time.Hour, time.Now().Add(time.Hour+behind))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.c.ImportCertificate(t.Context(), client.Import{Label: "one.example", ChainPEM: string(later.ChainPEM), KeyPEM: string(later.KeyPEM), Targets: []string{"edge-1"}}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the refusal is told of", func() (bool, string) {
+		d := m.delivery("one.example")
+		return d.State == "failed" && strings.Contains(d.Problem, "valid only from") && strings.Contains(d.Advice, "clock"), d.State + " " + d.Problem + " " + d.Advice
+	})
+	if got := h.serves("one.example"); got != first.Fingerprint {
+		t.Errorf("the service shows %s", got)
+	}
+	m.put("two.example", "edge-1")
+	until(t, "another certificate goes live", func() (bool, string) {
+		_, err := os.Stat(filepath.Join(h.dir, "certs", "live", "two.example", "privkey.pem"))
+		return err == nil, fmt.Sprint(err)
+	})
+	m.until("one.example", "served")
+	if got := h.serves("one.example"); got == first.Fingerprint || len(got) != 64 {
+		t.Errorf("the service shows %s", got)
 	}
 }
