@@ -377,3 +377,32 @@ func TestBackupRefusesToReplaceTheDatabase(t *testing.T) {
 		t.Errorf("into a missing folder: %v; want advice", err)
 	}
 }
+
+func TestASecondRestoreKeepsWhatTheFirstPutAside(t *testing.T) {
+	ctx := t.Context()
+	from := storetest.SQLite(t)
+	newFleet(t, from)
+	file := filepath.Join(t.TempDir(), "backup.db")
+	if err := from.Backup(ctx, file, nil); err != nil {
+		t.Fatal(err)
+	}
+	into := storetest.SQLiteFile(t)
+	db := mustOpen(t, into)
+	f := newFleet(t, db)
+	f.addCertificate(t, db, "only-here", "only-here.example.com")
+	db.Close()
+	for range 3 { // the wrong backup, and the right one at last
+		if err := store.Restore(ctx, file, into, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db = mustOpen(t, into+".replaced")
+	if _, err := db.CertificateByLabel(ctx, 0, "only-here"); err != nil {
+		t.Errorf("the database that was there first is gone: %v", err)
+	}
+	for _, name := range []string{".replaced.2", ".replaced.3"} {
+		if _, err := os.Stat(into + name); err != nil {
+			t.Error(err)
+		}
+	}
+}

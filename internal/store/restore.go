@@ -23,7 +23,7 @@ const idGap = 1_000_000
 // Restore brings the backup in file to a new place: a SQLite path or a
 // postgres:// address. The destination is not touched before the backup was
 // found whole and of a known release; one that holds anything is refused unless
-// force is set, and a SQLite file is then kept beside as NAME.replaced.
+// force is set, and a SQLite file is then kept beside as NAME.replaced, .replaced.2 and so on.
 func Restore(ctx context.Context, file, into string, force bool) error {
 	if err := CheckBackup(ctx, file); err != nil {
 		return err
@@ -225,7 +225,17 @@ func setAside(ctx context.Context, file string) error {
 	if err := errors.Join(alone(ctx, db), db.Close()); err != nil {
 		return err
 	}
-	return os.Rename(file, file+".replaced")
+	return keepAside(file)
+}
+
+// keepAside renames a file to NAME.replaced, or to NAME.replaced.2 and so on when
+// there is one already: it may hold the only copy of keys.
+func keepAside(file string) error {
+	aside := file + ".replaced"
+	for n := 2; exists(aside); n++ {
+		aside = fmt.Sprintf("%s.replaced.%d", file, n)
+	}
+	return os.Rename(file, aside)
 }
 
 // alone folds the log into the file and fails while another process has it open:
