@@ -121,7 +121,7 @@ func (a *adopter) account(ctx context.Context, acct *certfleet.Account) error {
 	if err != nil {
 		return err
 	}
-	for page, n := info.Orders, 0; page != "" && n < mostOrders; {
+	for page, n := info.Orders, 0; page != "" && n < mostOrders; n++ { // a page counts too, an empty one is one
 		urls, next, err := client.Orders(ctx, as, page)
 		if isGone(err) {
 			return nil // it names a list that it does not keep
