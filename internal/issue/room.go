@@ -35,7 +35,7 @@ type Room struct {
 	asked       askedLately
 
 	mu      sync.Mutex
-	clients map[int64]*acme.Client // by authority, guarded by mu
+	clients map[int64]speaker // by authority, guarded by mu
 
 	books  books
 	turns  turns
@@ -98,28 +98,39 @@ func addExchange(ctx context.Context, x certfleet.Exchange) {
 	}
 }
 
-// ClientOf is the one client for an authority; clients share their nonces.
+// speaker is the client for an authority as it was when it was last looked at.
+type speaker struct {
+	client     *acme.Client
+	url, trust string
+	looked     time.Time
+}
+
+// ClientOf is the one client for an authority; clients share their nonces. An
+// authority that was changed, on whatever node, gets another within seconds.
 func (r *Room) ClientOf(ctx context.Context, authority int64) (*acme.Client, error) {
 	r.mu.Lock()
-	c, ok := r.clients[authority]
+	s, ok := r.clients[authority]
 	r.mu.Unlock()
-	if ok {
-		return c, nil
+	if ok && time.Since(s.looked) < bookAge {
+		return s.client, nil
 	}
 	a, err := r.DB.Authority(ctx, authority)
 	if err != nil {
 		return nil, err
 	}
-	if c, err = r.Client(a, addExchange); err != nil {
-		return nil, err
+	if s.client == nil || s.url != a.DirectoryURL || s.trust != a.TrustPEM {
+		if s.client, err = r.Client(a, addExchange); err != nil {
+			return nil, err
+		}
 	}
+	s.url, s.trust, s.looked = a.DirectoryURL, a.TrustPEM, time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.clients == nil {
-		r.clients = map[int64]*acme.Client{}
+		r.clients = map[int64]speaker{}
 	}
-	r.clients[authority] = c
-	return c, nil
+	r.clients[authority] = s
+	return s.client, nil
 }
 
 // Forget makes the next step build its client anew, after an authority changed.

@@ -167,11 +167,24 @@ func (r *Room) request(ctx context.Context, j *job) (acme.OrderRequest, error) {
 		req.Replaces = ""
 	}
 	if p := req.Profile; p != "" {
-		if _, ok := dir.Meta.Profiles[p]; !ok {
+		if offered, err := r.offers(ctx, j, dir, p); err != nil {
+			return req, err
+		} else if !offered {
 			return req, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("the CA offers no profile %q", p), Advice: "choose one of the CA's profiles: certfleet authorities shows them"}
 		}
 	}
 	return req, nil
+}
+
+// offers reports whether the CA has a profile. Its directory is kept for hours, so
+// one that is not in it is looked for in a fresh one.
+func (r *Room) offers(ctx context.Context, j *job, dir acme.Directory, profile string) (bool, error) {
+	if _, ok := dir.Meta.Profiles[profile]; ok {
+		return true, nil
+	}
+	dir, err := j.client.Refresh(ctx)
+	_, ok := dir.Meta.Profiles[profile]
+	return ok, err
 }
 
 // notPlaced decides what a refused new-order means. A refusal of replaces is
