@@ -102,7 +102,7 @@ func (l *line) read(r *http.Request) string {
 // bubble's clock, with two outages of three days at the worst moments.
 func TestAYearWithoutAnExpiredCertificate(t *testing.T) {
 	t.Parallel()
-	certs, length := map[string]int{"classic": 1, "medium": 1, "short": 1}, 365*yearDay
+	certs, length := map[string]int{"classic": 1, "short": 1}, 365*yearDay
 	switch {
 	case trial.Long():
 		certs = map[string]int{"classic": 40, "medium": 40, "short": 20}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/config"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // once runs the demo to its end and returns its rows by name.
@@ -94,6 +95,7 @@ func TestOnceServesEveryNameAndLeavesNothingRunning(t *testing.T) {
 }
 
 func TestOnceAgainInTheSameFolder(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	dir := t.TempDir()
 	first, err := once(t, Options{Dir: dir})
@@ -113,6 +115,7 @@ func TestOnceAgainInTheSameFolder(t *testing.T) {
 }
 
 func TestOnceFailsWhenANameIsNotServed(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	const name = "secure.demo.test"
 	rows, err := once(t, Options{within: 12 * time.Second, gone: map[string]bool{name: true}})
@@ -157,6 +160,7 @@ func (w *watched) String() string {
 var renewed = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  (\S+) +renewed ([0-9a-f]+) → ([0-9a-f]+), seen with TLS 1\.3`)
 
 func TestShortLivedCertificatesRenewUntilItIsEnded(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -210,6 +214,7 @@ func TestFoldersOfOthersAreRefused(t *testing.T) {
 }
 
 func TestATerminalIsRedrawnInPlaceAndNeedsNoColour(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	var out bytes.Buffer
 	if err := Run(t.Context(), Options{Once: true, Out: &out, Terminal: true}); err != nil {

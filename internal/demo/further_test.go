@@ -12,6 +12,7 @@ import (
 )
 
 func TestThePrintedCurlLinesWork(t *testing.T) {
+	trial.InFull(t)
 	trial.Program(t, "curl", "curl")
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

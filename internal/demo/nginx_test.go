@@ -21,6 +21,7 @@ func shown(t *testing.T, dir string) string {
 }
 
 func TestNginxServesFromRedisWhereItIsInstalled(t *testing.T) {
+	trial.InFull(t)
 	if find("nginx") == "" || find("redis-server") == "" || !exists(nginxModules[1]) {
 		trial.Missing(t, "nginx with ngx_lua, or redis-server", "libnginx-mod-http-lua redis-server")
 	}
@@ -45,6 +46,7 @@ func TestNginxServesFromRedisWhereItIsInstalled(t *testing.T) {
 }
 
 func TestWithoutNginxTheDemoSaysWhyAndShowsTheRest(t *testing.T) {
+	trial.InFull(t)
 	dir := filepath.Join(t.TempDir(), "a folder that nginx cannot use")
 	if out := shown(t, dir); !strings.Contains(out, "No nginx edge is shown: ") || !strings.Contains(out, "seen in a handshake with the edge") {
 		t.Errorf("it says\n%s", out)

@@ -45,13 +45,11 @@ func changing() []fakeca.Profile {
 // 90, 64, 45 and 6 days, refused nonces, a CA that is gone for three days when a
 // six-day certificate is due, and a mass revocation.
 func TestYearsWithinAllLimits(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
-	per, days := map[string]int{"classic": 1, "tlsserver": 1, "shortlived": 1}, 365
-	switch {
-	case trial.Long():
+	per, days := map[string]int{"classic": 4, "tlsserver": 3, "shortlived": 1}, 365
+	if trial.Long() {
 		per, days = map[string]int{"classic": 40, "tlsserver": 40, "shortlived": 20}, 730
-	case trial.Full():
-		per = map[string]int{"classic": 4, "tlsserver": 3, "shortlived": 1}
 	}
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, storetest.SQLite(t), fakeca.Options{Profiles: changing(), Seed: 5, Faults: []fakeca.Fault{{Kind: fakeca.BadNonce, Share: 0.05}}})

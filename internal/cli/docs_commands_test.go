@@ -1,4 +1,4 @@
-package docs_test
+package cli_test
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ type tree map[string]*command
 
 var (
 	helpFlag = regexp.MustCompile(`(?m)^  (?:(-\w), )?(--[a-z0-9-]+)`)
-	helpSub  = regexp.MustCompile(`(?m)^  ([a-z][a-z-]*) {2,}\S`)
+	helpSub  = regexp.MustCompile(`(?m)^  ([a-z][a-z_-]*) {2,}\S`)
 )
 
 func (k tree) at(t *testing.T, path string) *command {
@@ -125,6 +125,7 @@ func prefixed(words []string) bool {
 }
 
 func TestCommandsInTheDocumentsExist(t *testing.T) {
+	atTheTop(t)
 	k, checked := tree{}, 0
 	try := func(where, line string) {
 		for _, words := range calls(line) {
@@ -158,6 +159,7 @@ func TestCommandsInTheDocumentsExist(t *testing.T) {
 // TestFlagsInTheDocumentsExist looks at flags that stand alone in code type: some
 // command has to know each.
 func TestFlagsInTheDocumentsExist(t *testing.T) {
+	atTheTop(t)
 	known, k := map[string]bool{}, tree{}
 	var walk func(path string)
 	walk = func(path string) {
@@ -180,6 +182,7 @@ func TestFlagsInTheDocumentsExist(t *testing.T) {
 }
 
 func TestMakeWordsInTheDocumentsExist(t *testing.T) {
+	atTheTop(t)
 	makefile := read(t, "Makefile")
 	for _, p := range pages(t) {
 		for _, c := range p.code {
@@ -194,6 +197,7 @@ func TestMakeWordsInTheDocumentsExist(t *testing.T) {
 // TestTheExampleFleetCanBeApplied applies it to a manager that was just set up,
 // twice: the second time nothing may differ.
 func TestTheExampleFleetCanBeApplied(t *testing.T) {
+	atTheTop(t)
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "certfleet.yaml")
 	run := func(args ...string) string {

@@ -1,7 +1,4 @@
-// Package docs_test reads the documents and asks the program whether what they
-// say is so. It stands apart from the root package, whose fuzz tests would
-// otherwise carry the whole program with them and get nowhere.
-package docs_test
+package cli_test
 
 import (
 	"io/fs"
@@ -34,12 +31,11 @@ var (
 	link   = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|href)="([^"]+)"`)
 )
 
-// TestMain goes to the top of the repository, where every path begins.
-func TestMain(m *testing.M) {
-	if err := os.Chdir("../.."); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
+// atTheTop puts the test at the top of the repository, where every path begins. The
+// tests of documents read them and ask the program whether what they say is so.
+func atTheTop(t *testing.T) {
+	t.Helper()
+	t.Chdir("../..")
 }
 
 // pages are all Markdown files of the repository.
@@ -89,6 +85,7 @@ func read(t *testing.T, path string) string {
 }
 
 func TestLinksInTheDocumentsLeadSomewhere(t *testing.T) {
+	atTheTop(t)
 	for _, p := range pages(t) {
 		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(p.text, ""), -1) {
 			checkLink(t, p, m[1]+m[2])
@@ -133,6 +130,7 @@ func anchors(text string) (out []string) {
 // TestPathsInTheDocumentsExist looks at words in code type that begin with a
 // folder of the repository.
 func TestPathsInTheDocumentsExist(t *testing.T) {
+	atTheTop(t)
 	for _, p := range pages(t) {
 		for _, c := range p.code {
 			top, _, ok := strings.Cut(c, "/")
@@ -149,6 +147,7 @@ func TestPathsInTheDocumentsExist(t *testing.T) {
 
 // TestSettingsInTheDocumentsExist looks for section.key in code type.
 func TestSettingsInTheDocumentsExist(t *testing.T) {
+	atTheTop(t)
 	known := settings()
 	sections := map[string]bool{}
 	for path := range known {
@@ -190,6 +189,7 @@ func settings() map[string]bool {
 // TestConfigurationInTheDocumentsIsAccepted reads every YAML block as it would
 // be read from a file, sections of solvers too.
 func TestConfigurationInTheDocumentsIsAccepted(t *testing.T) {
+	atTheTop(t)
 	read := 0
 	for _, p := range pages(t) {
 		for _, b := range p.blocks {
@@ -224,6 +224,7 @@ func checkSolver(t *testing.T, path string, s config.Section) {
 }
 
 func TestMetricsInTheDocumentsExist(t *testing.T) {
+	atTheTop(t)
 	source := read(t, "internal/web/metrics.go")
 	for _, p := range pages(t) {
 		for _, m := range regexp.MustCompile(`\bcertfleet_([a-z_]+)`).FindAllStringSubmatch(p.text, -1) {
@@ -237,6 +238,7 @@ func TestMetricsInTheDocumentsExist(t *testing.T) {
 // TestEnvironmentVariablesInTheDocumentsExist asks the settings, and else the
 // sources, for every variable that is named.
 func TestEnvironmentVariablesInTheDocumentsExist(t *testing.T) {
+	atTheTop(t)
 	known := map[string]bool{}
 	for path := range settings() {
 		known[config.EnvName(path)] = true
@@ -261,6 +263,7 @@ func TestEnvironmentVariablesInTheDocumentsExist(t *testing.T) {
 
 // TestTheProjectSpeaksOfItselfAlone keeps out what only its makers know.
 func TestTheProjectSpeaksOfItselfAlone(t *testing.T) {
+	atTheTop(t)
 	foreign := regexp.MustCompile(`(?i)\bsessions?\b|\bissue #?\d|(^|[^S] |\()#\d+\b|/home/\w|\bTO` + `DO\b`)
 	for _, path := range files(t, ".md", ".yaml", ".service", ".timer") {
 		for n, line := range strings.Split(read(t, path), "\n") {
