@@ -41,9 +41,9 @@ type Account struct {
 	Keys        int // how many keys are marked as the one in use; one is right
 }
 
-const accountQuery = `SELECT a.id, coalesce(a.acme_server_id, 0), coalesce(a.name, ''), coalesce(a.contact, ''), coalesce(a.account_url, ''), coalesce(a.is_active, 0) <> 0,
+const accountQuery = `SELECT a.id, coalesce(CAST(a.acme_server_id AS INTEGER), 0), coalesce(a.name, ''), coalesce(a.contact, ''), coalesce(a.account_url, ''), coalesce(a.is_active, 0) <> 0,
 	a.timestamp_deactivated IS NOT NULL, EXISTS (SELECT 1 FROM acme_account_2_terms_of_service t WHERE t.acme_account_id = a.id AND t.is_active),
-	coalesce(a.order_default_private_key_technology_id, 0), coalesce(a.order_default_private_key_cycle_id, 0), coalesce(a.order_default_acme_profile, ''),
+	coalesce(CAST(a.order_default_private_key_technology_id AS INTEGER), 0), coalesce(CAST(a.order_default_private_key_cycle_id AS INTEGER), 0), coalesce(a.order_default_acme_profile, ''),
 	(SELECT count(*) FROM acme_account_key k WHERE k.acme_account_id = a.id AND k.is_active)
 	FROM acme_account a WHERE a.id > ? ORDER BY a.id LIMIT ?`
 

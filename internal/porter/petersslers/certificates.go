@@ -35,7 +35,7 @@ func (d *DB) Certificates(ctx context.Context, after time.Time, each func([]Cert
 	if err != nil {
 		return err
 	}
-	return batches(ctx, d, `SELECT c.id, coalesce(c.unique_fqdn_set_id, 0), coalesce(c.private_key_id, 0), coalesce(c.certificate_type_id, 0), coalesce(c.is_active, 0) <> 0, coalesce(c.is_revoked, 0) <> 0,
+	return batches(ctx, d, `SELECT c.id, coalesce(CAST(c.unique_fqdn_set_id AS INTEGER), 0), coalesce(CAST(c.private_key_id AS INTEGER), 0), coalesce(CAST(c.certificate_type_id AS INTEGER), 0), coalesce(c.is_active, 0) <> 0, coalesce(c.is_revoked, 0) <> 0,
 		coalesce(c.is_compromised_private_key, 0) <> 0 OR EXISTS (SELECT 1 FROM private_key k WHERE k.id = c.private_key_id AND k.is_compromised), coalesce(c.timestamp_not_after, '')
 		FROM x509_certificate c WHERE c.id > ? AND c.timestamp_not_after > '`+Stamp(after)+`' ORDER BY c.id LIMIT ?`,
 		func(r *sql.Rows) (c Certificate, err error) {
@@ -49,7 +49,7 @@ func (d *DB) Certificates(ctx context.Context, after time.Time, each func([]Cert
 func (d *DB) owners(ctx context.Context) (map[int64]int64, error) {
 	type order struct{ id, certificate, renewal int64 }
 	out := map[int64]int64{}
-	err := batches(ctx, d, `SELECT id, x509_certificate_id, coalesce(renewal_configuration_id, 0) FROM acme_order WHERE id > ? AND x509_certificate_id IS NOT NULL ORDER BY id LIMIT ?`,
+	err := batches(ctx, d, `SELECT id, x509_certificate_id, coalesce(CAST(renewal_configuration_id AS INTEGER), 0) FROM acme_order WHERE id > ? AND x509_certificate_id IS NOT NULL ORDER BY id LIMIT ?`,
 		func(r *sql.Rows) (o order, err error) { return o, r.Scan(&o.id, &o.certificate, &o.renewal) },
 		func(o order) int64 { return o.id },
 		func(list []order) error {

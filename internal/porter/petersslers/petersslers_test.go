@@ -79,9 +79,11 @@ func TestFilesThatAreNoSuchDatabaseAreRefusedWithAdvice(t *testing.T) {
 func TestRenewalConfigurationsComeWithTheirNamesInBatches(t *testing.T) {
 	m := fresh(t)
 	const many = 1203 // more than two batches
+	m.Exec("BEGIN")
 	for i := range many {
 		m.Renewal(0, minnow.Row{"label": fmt.Sprint("rc", i)}, minnow.By(fmt.Sprintf("n%d.example", i), minnow.HTTP01, minnow.DNS01), minnow.By(fmt.Sprintf("w%d.example", i), minnow.DNS01))
 	}
+	m.Exec("COMMIT")
 	all := renewals(t, open(t, m))
 	if len(all) != many {
 		t.Fatalf("read %d, want %d", len(all), many)
@@ -98,6 +100,7 @@ func TestOddRowsAreReadAndNotStumbledOver(t *testing.T) {
 	m := fresh(t)
 	m.Renewal(0, minnow.Row{"private_key_technology_id__primary": 77, "acme_account_id__backup": 5, "private_key_technology_id__backup": 99, "private_key_cycle_id__backup": 8, "acme_profile__backup": "@"}, minnow.By("a.example"))
 	m.Renewal(0, minnow.Row{"uniquely_challenged_fqdn_set_id": 999}, minnow.By("b.example"))
+	m.Renewal(0, minnow.Row{"private_key_technology_id__primary": "EC", "is_active": "yes", "note": []byte("\xff\xfe"), "label": nil}, minnow.By("c.example"))
 	m.Insert("acme_dns_server_account", minnow.Row{"acme_dns_server_id": 7, "domain_id": 999, "is_active": nil})
 	d := open(t, m)
 	all := renewals(t, d)
@@ -106,6 +109,9 @@ func TestOddRowsAreReadAndNotStumbledOver(t *testing.T) {
 	}
 	if len(all[1].Proofs) != 0 {
 		t.Errorf("a set that is gone has names: %+v", all[1].Proofs)
+	}
+	if len(all) != 3 || !all[2].Active || all[2].Primary.KeyType != "" {
+		t.Errorf("a row of words in place of numbers: %+v", all)
 	}
 	err := d.Delegations(t.Context(), func(list []petersslers.Delegation) error {
 		if len(list) != 1 || list[0].Domain != "" || list[0].Server != "" || list[0].Active {
@@ -150,9 +156,11 @@ func TestACertificateComesWithItsKeyAndAllItsChains(t *testing.T) {
 // The server that the file belongs to writes while it is read, and is not kept waiting.
 func TestTheServerMayGoOnWriting(t *testing.T) {
 	m := fresh(t)
+	m.Exec("BEGIN")
 	for i := range 1100 {
 		m.Insert("domain_blocklisted", minnow.Row{"domain_name": fmt.Sprintf("n%d.example", i)})
 	}
+	m.Exec("COMMIT")
 	d := open(t, m)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -31,8 +31,8 @@ type Proof struct {
 
 // Renewals reads all renewal configurations with their names, batch by batch.
 func (d *DB) Renewals(ctx context.Context, each func([]Renewal) error) error {
-	return batches(ctx, d, `SELECT id, coalesce(is_active, 0) <> 0, coalesce(label, ''), coalesce(note, ''), coalesce(unique_fqdn_set_id, 0), coalesce(uniquely_challenged_fqdn_set_id, 0),
-		coalesce(enrollment_factory_id__via, 0), coalesce(acme_challenge_duplicate_strategy_id, 1), `+quartetFields+` FROM renewal_configuration WHERE id > ? ORDER BY id LIMIT ?`,
+	return batches(ctx, d, `SELECT id, coalesce(is_active, 0) <> 0, coalesce(label, ''), coalesce(note, ''), coalesce(CAST(unique_fqdn_set_id AS INTEGER), 0), coalesce(CAST(uniquely_challenged_fqdn_set_id AS INTEGER), 0),
+		coalesce(CAST(enrollment_factory_id__via AS INTEGER), 0), coalesce(CAST(acme_challenge_duplicate_strategy_id AS INTEGER), 1), `+quartetFields+` FROM renewal_configuration WHERE id > ? ORDER BY id LIMIT ?`,
 		scanRenewal, func(n Renewal) int64 { return n.ID },
 		func(list []Renewal) error {
 			if err := d.fillProofs(ctx, list); err != nil {
@@ -63,7 +63,7 @@ func (d *DB) fillProofs(ctx context.Context, list []Renewal) error {
 		sets = append(sets, n.challenged)
 	}
 	marks := strings.TrimSuffix(strings.Repeat("?, ", len(sets)), ", ")
-	all, err := rows(ctx, d, `SELECT c.uniquely_challenged_fqdn_set_id, coalesce(n.domain_name, ''), coalesce(c.acme_challenge_type_id, 0)
+	all, err := rows(ctx, d, `SELECT c.uniquely_challenged_fqdn_set_id, coalesce(n.domain_name, ''), coalesce(CAST(c.acme_challenge_type_id AS INTEGER), 0)
 		FROM uniquely_challenged_fqdn_set_2_domain c LEFT JOIN domain n ON n.id = c.domain_id WHERE c.uniquely_challenged_fqdn_set_id IN (`+marks+`)
 		ORDER BY c.uniquely_challenged_fqdn_set_id, n.id, c.acme_challenge_type_id`,
 		func(r *sql.Rows) (l listed, err error) { return l, r.Scan(&l.set, &l.name, &l.typ) }, sets...)

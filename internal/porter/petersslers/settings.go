@@ -24,8 +24,8 @@ type roles struct {
 	Backup  *Quartet
 }
 
-const quartetFields = `coalesce(acme_account_id__primary, 0), coalesce(private_key_technology_id__primary, 0), coalesce(private_key_cycle_id__primary, 1), coalesce(acme_profile__primary, ''),
-	coalesce(acme_account_id__backup, 0), coalesce(private_key_technology_id__backup, 0), coalesce(private_key_cycle_id__backup, 1), coalesce(acme_profile__backup, '')`
+const quartetFields = `coalesce(CAST(acme_account_id__primary AS INTEGER), 0), coalesce(CAST(private_key_technology_id__primary AS INTEGER), 0), coalesce(CAST(private_key_cycle_id__primary AS INTEGER), 1), coalesce(acme_profile__primary, ''),
+	coalesce(CAST(acme_account_id__backup AS INTEGER), 0), coalesce(CAST(private_key_technology_id__backup AS INTEGER), 0), coalesce(CAST(private_key_cycle_id__backup AS INTEGER), 1), coalesce(acme_profile__backup, '')`
 
 // raw is a quartet in numbers.
 type raw struct {
@@ -82,7 +82,7 @@ type Factory struct {
 // Factories reads all enrollment factories.
 func (d *DB) Factories(ctx context.Context) ([]Factory, error) {
 	return gather(ctx, d, `SELECT id, coalesce(name, ''), coalesce(label_template, ''), coalesce(domain_template_http01, ''), coalesce(domain_template_dns01, ''),
-		coalesce(acme_challenge_duplicate_strategy_id, 1), coalesce(note, ''), `+quartetFields+` FROM enrollment_factory WHERE id > ? ORDER BY id LIMIT ?`,
+		coalesce(CAST(acme_challenge_duplicate_strategy_id AS INTEGER), 1), coalesce(note, ''), `+quartetFields+` FROM enrollment_factory WHERE id > ? ORDER BY id LIMIT ?`,
 		func(r *sql.Rows) (f Factory, err error) {
 			var strategy int64
 			f.roles, err = scanRoles(r, &f.ID, &f.Name, &f.LabelTemplate, &f.HTTP01, &f.DNS01, &strategy, &f.Note)
