@@ -59,6 +59,9 @@ func New(c Config, log *slog.Logger) (*Agent, error) {
 		s.close()
 		return nil, err
 	}
+	if c.Alone {
+		return a, nil
+	}
 	id, err := loadIdentity(c.Identity)
 	if err != nil {
 		s.close()

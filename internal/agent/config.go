@@ -50,6 +50,8 @@ type Config struct {
 	// Identity is the file in which join keeps who this agent is to its manager;
 	// empty means /var/lib/certfleet/identity.json.
 	Identity string `json:"identity,omitempty"`
+	// Alone says that it has no manager, whatever identity lies on this machine.
+	Alone bool `json:"-"`
 	// Serves are addresses (host:port) of the service here. After a change the agent
 	// looks at them and tells its manager what they serve.
 	Serves []string `json:"serves,omitempty"`

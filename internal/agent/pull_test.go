@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -201,6 +203,25 @@ func TestEveryLayoutTellsWhatIsLive(t *testing.T) {
 		k.sync()
 		if got := k.labels(); len(got) != 1 || got[0] != "shop" {
 			t.Errorf("layout %s: live are %v, want shop", layout, got)
+		}
+	}
+}
+
+func TestAnAgentAloneLooksAtNoIdentity(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "identity.json")
+	if err := os.WriteFile(file, []byte("another agent's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, alone := range []bool{true, false} {
+		a, err := New(Config{Staging: filepath.Join(t.TempDir(), "staging"), Dir: t.TempDir(), Identity: file, Alone: alone}, nil)
+		if (err == nil) != alone {
+			t.Errorf("alone %v: %v", alone, err)
+		}
+		if err == nil {
+			if a.told != nil {
+				t.Error("it speaks with a manager")
+			}
+			a.Close()
 		}
 	}
 }

@@ -194,7 +194,7 @@ func (c *clientConfig) settle() error {
 // agent is the same as a configuration of our agent.
 func (c *clientConfig) agent() agent.Config {
 	a := agent.Config{
-		Staging: c.source, Dir: c.destination, Layout: agent.Verbatim, Owner: c.owner, Group: c.group, Mode: c.mode, DirMode: c.dirMode,
+		Staging: c.source, Dir: c.destination, Layout: agent.Verbatim, Alone: true, Owner: c.owner, Group: c.group, Mode: c.mode, DirMode: c.dirMode,
 		UpdateDelay: certfleet.Duration(c.delay), MaxWait: certfleet.Duration(max(3*c.delay, 10*time.Minute)), FailFast: c.failFast, Updaters: c.updaters,
 	}
 	a.SFTP = agent.SFTP{Listen: config.Address(net.JoinHostPort(c.listen, strconv.FormatInt(c.port, 10))), User: c.user}

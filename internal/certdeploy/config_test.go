@@ -196,3 +196,10 @@ func TestHostKeysOfAllTypesAreTaken(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestTheClientIsNobodysAgent(t *testing.T) {
+	t.Parallel()
+	if !new(clientConfig).agent().Alone {
+		t.Error("it would speak to a manager as the agent that lives beside it")
+	}
+}
