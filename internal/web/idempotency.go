@@ -12,7 +12,8 @@ import (
 )
 
 // remembered does something once for each Idempotency-Key and answers repeats
-// from memory. Only a hash of the request is kept. T must hold no secret.
+// from memory, and those that come while it is being done from what comes of it.
+// Only a hash of the request is kept. T must hold no secret.
 func remembered[B, T any](ctx context.Context, s *server, op string, in *makeOne[B], do func() (T, error)) (*out[T], error) {
 	if in.Key == "" {
 		v, err := do()
@@ -24,21 +25,30 @@ func remembered[B, T any](ctx context.Context, s *server, op string, in *makeOne
 	}
 	sum := sha256.Sum256(append([]byte(op+"\n"), b...))
 	request := hex.EncodeToString(sum[:])
-	was, response, found, err := s.DB.Remembered(ctx, tenant(ctx), keyOf(ctx, in.Key))
+	v, err, _ := s.repeats.Do(fmt.Sprint(tenant(ctx), " ", request, " ", keyOf(ctx, in.Key)), func() (any, error) {
+		return onceFor(ctx, s, in.Key, request, do)
+	})
 	if err != nil {
 		return nil, err
 	}
-	var v T
-	if found {
-		if was != request {
-			return nil, &certfleet.Error{Kind: certfleet.Conflict, Msg: "this Idempotency-Key was used for another request", Advice: "use a new key for every request that is not a repeat"}
-		}
-		return &out[T]{v}, into(response, &v)
+	return &out[T]{v.(T)}, nil
+}
+
+// onceFor does it unless the key is known.
+func onceFor[T any](ctx context.Context, s *server, key, request string, do func() (T, error)) (v T, err error) {
+	was, response, found, err := s.DB.Remembered(ctx, tenant(ctx), keyOf(ctx, key))
+	switch {
+	case err != nil:
+		return v, err
+	case found && was != request:
+		return v, &certfleet.Error{Kind: certfleet.Conflict, Msg: "this Idempotency-Key was used for another request", Advice: "use a new key for every request that is not a repeat"}
+	case found:
+		return v, into(response, &v)
 	}
 	if v, err = do(); err != nil {
-		return nil, err
+		return v, err
 	}
-	return &out[T]{v}, s.remember(ctx, in.Key, request, v)
+	return v, s.remember(ctx, key, request, v)
 }
 
 // keyOf is a key as only its token can give it: two callers that chose the same
@@ -53,8 +63,8 @@ func keyOf(ctx context.Context, key string) string {
 
 func into(response string, v any) error { return json.Unmarshal([]byte(response), v) }
 
-// remember keeps the answer. Of two equal requests at a time one may come too
-// late to be kept; it did the same.
+// remember keeps the answer. Of two equal requests at two nodes at a time one may
+// come too late to be kept; it did the same.
 func (s *server) remember(ctx context.Context, key, request string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {

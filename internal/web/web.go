@@ -24,6 +24,7 @@ import (
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"golang.org/x/sync/singleflight"
 )
 
 // BodyLimit is how many bytes a request may send when Deps say nothing.
@@ -55,10 +56,11 @@ type Deps struct {
 // server is the API with what it stands on.
 type server struct {
 	Deps
-	api    huma.API
-	tokens tokens
-	badges badges
-	tails  tails
+	api     huma.API
+	tokens  tokens
+	badges  badges
+	tails   tails
+	repeats singleflight.Group // requests with an Idempotency-Key that are under way
 }
 
 // New makes the handler of everything: the API, its documentation, health and
