@@ -114,6 +114,9 @@ func TestScriptsOrderFreeform(t *testing.T) {
 	if pem := fmt.Sprint(field(key, "private_key.pem")); !strings.Contains(pem, "PRIVATE KEY") {
 		t.Errorf("its key: %v", key)
 	}
+	if next := field(got, "AcmeOrder.acme_process_steps.next_step"); next != nil || field(got, "AcmeOrder.is_processing") != nil {
+		t.Errorf("an order that has ended goes on: %v", got)
+	}
 	window := s.post("success", fmt.Sprintf("/x509-certificate/%v/ari-check.json", field(got, "AcmeOrder.x509_certificate_id")), "")
 	if field(window, "AriCheck.suggested_window_start") == nil || field(window, "AriCheck.ari_check_status") != true {
 		t.Errorf("the CA's window: %v", window)

@@ -56,8 +56,8 @@ func next(a, b *int) *int {
 	return b
 }
 
-// statuses are the words for how far an order is, by our state.
-var processing = map[string]string{"wanted": "created_local", "open": "processing_started", "issued": "certificate_downloaded", "failed": "processing_completed_failure"}
+// stages are the words for how far an order is, by our state.
+var stages = map[string]string{"wanted": "created_local", "open": "processing_started", "issued": "certificate_downloaded", "failed": "processing_completed_failure"}
 
 // status is the order's ACME status: what the CA last said, or what must follow
 // from how it ended here.
@@ -83,17 +83,13 @@ func strategy(o api.Order) string {
 
 func shortOrder(o api.Order) (int64, object) {
 	live := o.State == string(certfleet.OrderWanted) || o.State == string(certfleet.OrderOpen)
-	step := string(certfleet.OrderFailed)
+	var step, processing any // null of an order that has ended
 	if live {
-		step = "process"
-	}
-	var ended any
-	if live {
-		ended = true
+		step, processing = "process", true
 	}
 	return o.ID, object{
-		"id": o.ID, "acme_status_order": status(o), "acme_order_processing_status": processing[o.State], "acme_order_processing_strategy": strategy(o),
-		"is_processing": ended, "is_can_acme_process": live, "is_can_mark_invalid": live, "is_can_retry": o.State == string(certfleet.OrderFailed), "is_can_acme_server_deactivate_authorizations": live,
+		"id": o.ID, "acme_status_order": status(o), "acme_order_processing_status": stages[o.State], "acme_order_processing_strategy": strategy(o),
+		"is_processing": processing, "is_can_acme_process": live, "is_can_mark_invalid": live, "is_can_retry": o.State == string(certfleet.OrderFailed), "is_can_acme_server_deactivate_authorizations": live,
 		"domains_as_list": o.Names, "certificate_type": certificateType(o.Slot), "order_url": text(o.URL), "profile": text(o.Profile), "note": text(o.Problem),
 		"renewal_configuration_id": o.CertificateID, "x509_certificate_id": or(o.VersionID), "x509_certificate_id__replaces": or(o.Replaces), "AcmeAccount": object{"id": o.AccountID}, "PrivateKey": object{"id": o.KeyID},
 		"timestamp_created": when(o.CreatedAt), "timestamp_expires": when(o.ExpiresAt), "timestamp_finalized": when(o.FinishedAt), "acme_process_steps": object{"next_step": step},
