@@ -76,6 +76,9 @@ const mostNames = 1000
 // wanted is the certificate that a form asks for. It is called by its first name
 // and what its set of names hashes to, so that the same form finds the same one.
 func (c *call) wanted(form url.Values) (n api.NewCertificate, field string, err error) {
+	if field, err := unheard(form); err != nil {
+		return n, field, err
+	}
 	http01, dns01 := names(form.Get("domain_names_http01")), names(form.Get("domain_names_dns01"))
 	if len(http01)+len(dns01) == 0 {
 		return n, "domain_names_http01", invalid("give names in domain_names_http01 or domain_names_dns01", "`domain_names_http01` or `domain_names_dns01` must be given")
@@ -220,6 +223,10 @@ func (c *call) newOrder() {
 	form, err := c.form()
 	if err != nil {
 		c.fail(err)
+		return
+	}
+	if field, err := unheard(form); err != nil {
+		c.failAt(field, err)
 		return
 	}
 	r, err := c.readRenewal(c.id())
