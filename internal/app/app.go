@@ -74,6 +74,8 @@ type Options struct {
 	After func(place string)
 	// Lease is how long a claim holds, two minutes if zero; tests shorten it.
 	Lease time.Duration
+	// Committed is called after each commit; crash tests end the process there.
+	Committed func()
 }
 
 // New builds a node: it opens the store and the sealing key and constructs every
@@ -105,7 +107,7 @@ func (a *App) openStore(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if a.DB, err = store.Open(ctx, string(where), store.Options{ReadOnly: o.ReadOnly, Lease: o.Lease}); err != nil {
+	if a.DB, err = store.Open(ctx, string(where), store.Options{ReadOnly: o.ReadOnly, Lease: o.Lease, Committed: o.Committed}); err != nil {
 		return err
 	}
 	a.Keys = stored.New(a.Keeper, a.DB)

@@ -64,7 +64,7 @@ func beNode(place string) int {
 	stopped := false
 	var a *app.App
 	var err error
-	a, err = app.New(ctx, c, app.Options{Lease: lease, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), After: func(at string) {
+	a, err = app.New(ctx, c, app.Options{Lease: lease, Committed: diesAfter(place), Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), After: func(at string) {
 		if stopsAt+at == place && !stopped {
 			stopped = true // one order alone is worked on
 			// Nobody is in a transaction when it stops: SQLite's lock on the file would be held for ever.
@@ -86,6 +86,24 @@ func beNode(place string) int {
 		return 1
 	}
 	return 0
+}
+
+// commitsThen names the commit after which a node kills itself.
+const commitsThen = "commit "
+
+// diesAfter ends the process after so many commits, if the place says so.
+func diesAfter(place string) func() {
+	var most int64
+	if _, err := fmt.Sscanf(place, commitsThen+"%d", &most); err != nil {
+		return nil
+	}
+	var n atomic.Int64
+	return func() {
+		if n.Add(1) == most {
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {} // the signal is on its way
+		}
+	}
 }
 
 // node is a child process that runs a node.
@@ -277,6 +295,9 @@ func killEverywhere(t *testing.T, url func(testing.TB) string) {
 			until(t, "issue", func() (bool, string) { o := n.order(id); return !o.Live(), string(o.State) + " " + o.Problem })
 			o := n.order(id)
 			t.Logf("went on after %s, issued after %s", on.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+			if on > 5*time.Second {
+				t.Errorf("it went on only after %s, the start of the process included; want 5 s at most", on.Round(time.Millisecond))
+			}
 			if o.State != certfleet.OrderIssued || o.ID != was.ID || (was.URL != "" && o.URL != was.URL) || (was.KeyID != 0 && o.KeyID != was.KeyID) {
 				t.Errorf("was order %d with key %d at %q, is %d with key %d at %q, %s: %s", was.ID, was.KeyID, was.URL, o.ID, o.KeyID, o.URL, o.State, o.Problem)
 			}

@@ -161,7 +161,16 @@ func (r *Room) moveDue(ctx context.Context, tx *store.Tx, v *certfleet.Version, 
 	if !next.At.Equal(v.ARIAt) {
 		return nil // the window is too close to expiry: our own time stays
 	}
-	if is, err := backupDue(ctx, tx, v, next.At, next.Reason, certfleet.LaneRoutine); err != nil || is {
+	passed := !v.ARIEnd.After(now)
+	b, err := tx.MaybeBackup(ctx, v.CertificateID)
+	if err != nil {
+		return err
+	}
+	if b != nil && b.VersionID == v.ID {
+		if b.DueAt.IsZero() || !passed && !plan.Moves(b.Lane, b.Failures, b.DueAt, next.At) {
+			return nil
+		}
+		_, err := backupDue(ctx, tx, v, next.At, next.Reason, certfleet.LaneRoutine)
 		return err
 	}
 	cert, err := tx.CertificateAlone(ctx, v.CertificateID)
@@ -171,8 +180,11 @@ func (r *Room) moveDue(ctx context.Context, tx *store.Tx, v *certfleet.Version, 
 	if err != nil || cert.VersionID != v.ID || cert.State != certfleet.Active || cert.DueAt.IsZero() {
 		return err
 	}
+	if !passed && !plan.Moves(cert.Lane, cert.Failures, cert.DueAt, next.At) {
+		return nil
+	}
 	cert.DueAt, cert.DueReason = next.At, next.Reason
-	if !v.ARIEnd.After(now) {
+	if passed {
 		cert.Lane, cert.DueReason = certfleet.LaneEmergency, "the CA's renewal window has passed: "+v.ARIURL
 		tx.Wake()
 	}

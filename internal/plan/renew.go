@@ -6,6 +6,8 @@ package plan
 import (
 	"fmt"
 	"time"
+
+	"github.com/certfleet/certfleet"
 )
 
 const day = 24 * time.Hour
@@ -67,6 +69,13 @@ func RenewAt(notBefore, notAfter, ariAt time.Time, luck float64) Renewal {
 	lead := Lead(life)
 	at := notAfter.Add(-lead - time.Duration(luck*float64(life)/20))
 	return Renewal{at, fmt.Sprintf("%s of its %s are left then", round(lead), round(life))}
+}
+
+// Moves reports whether a CA's window that moved changes when a certificate is due.
+// It never puts off what was asked for or is urgent, such as a version that is to
+// be taken out of use or names that changed, and cuts no wait after a failure short.
+func Moves(lane certfleet.Lane, failures int, due, next time.Time) bool {
+	return failures == 0 && (next.Before(due) || lane >= certfleet.LaneRoutine)
 }
 
 // Lead is how much of a life is left when a certificate is renewed.

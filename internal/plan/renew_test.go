@@ -3,6 +3,8 @@ package plan
 import (
 	"testing"
 	"time"
+
+	"github.com/certfleet/certfleet"
 )
 
 var t0 = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
@@ -120,5 +122,30 @@ func TestFailsOverAtHalfOfTheSlack(t *testing.T) {
 	}
 	if FailsOver(t0, time.Time{}, time.Time{}, 2) || !FailsOver(t0, time.Time{}, time.Time{}, 3) {
 		t.Error("a certificate that was never got fails over after three failures")
+	}
+}
+
+func TestAWindowPutsNothingOffThatWasAskedFor(t *testing.T) {
+	soon, late := t0.Add(time.Hour), t0.Add(60*day)
+	for _, c := range []struct {
+		lane      certfleet.Lane
+		failures  int
+		due, next time.Time
+		want      bool
+	}{
+		{certfleet.LaneRoutine, 0, late, soon, true},
+		{certfleet.LaneRoutine, 0, soon, late, true},
+		{certfleet.LaneBackfill, 0, soon, late, true},
+		{certfleet.LaneEmergency, 0, soon, late, false},
+		{certfleet.LaneExpiring, 0, soon, late, false},
+		{certfleet.LaneWaiting, 0, soon, late, false},
+		{certfleet.LaneNew, 0, soon, late, false},
+		{certfleet.LaneWaiting, 0, late, soon, true},
+		{certfleet.LaneRoutine, 2, late, soon, false},
+		{certfleet.LaneEmergency, 1, soon, late, false},
+	} {
+		if got := Moves(c.lane, c.failures, c.due, c.next); got != c.want {
+			t.Errorf("in lane %s after %d failures, due in %s, an instant in %s moves it: %v", c.lane, c.failures, c.due.Sub(t0), c.next.Sub(t0), got)
+		}
 	}
 }
