@@ -27,7 +27,7 @@ var walked = regexp.MustCompile(`^SCAN authz$`)
 // targets, a certificate at one target no more than it had versions, an order no
 // more authorizations than names, and few certificates carry a label that leads to
 // their rows.
-var bounded = regexp.MustCompile(`delivery\.version_id = \$|WHERE certificate_id = \$1 AND target_id = \$2|authz\.order_id = \$|ORDER BY CASE|IN \(SELECT l0\.object_id FROM label`)
+var bounded = regexp.MustCompile(`delivery\.version_id = \$|WHERE certificate_id = \$1 AND target_id = \$2|c\.label = \$2 AND delivery\.target_id = \$3|authz\.order_id = \$|ORDER BY CASE|IN \(SELECT l0\.object_id FROM label`)
 
 // asks are the questions that the sweep, the lists, the search and the metrics put.
 func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
