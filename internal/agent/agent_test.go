@@ -12,6 +12,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
+	"github.com/certfleet/certfleet/internal/target/files"
 )
 
 func changed(files map[string][]byte, name string, data []byte) map[string][]byte {
@@ -140,6 +141,28 @@ func TestHalvesWaitForTheRest(t *testing.T) {
 		}
 		k.serves("shop", good)
 		os.RemoveAll(filepath.Join(k.c.Staging, "shop"))
+	}
+}
+
+// TestWhatACrashLeftOfAClearingIsTakenAway has each state of staging that a process
+// leaves which dies while it takes away what is live.
+func TestWhatACrashLeftOfAClearingIsTakenAway(t *testing.T) {
+	for _, layout := range []files.Layout{files.Certbot, files.HAProxy, Verbatim} {
+		k := newKit(t, func(c *Config) { c.Layout = layout })
+		good := pair(t, time.Hour, "shop.example")
+		whole := changed(good, lineage.Manifest, []byte(manifest(good, "")))
+		k.stage("shop", whole)
+		k.sync()
+		order := leaving(whole)
+		for n := range order {
+			k.stage("shop", whole, order[n:]...)
+			if r := k.sync(); r.Err() != nil || len(r.Live) > 0 {
+				t.Errorf("%s: with %v left: %+v", layout, order[n:], r)
+			}
+			if left, _ := filepath.Glob(filepath.Join(k.c.Staging, "shop*")); len(left) > 0 {
+				t.Errorf("%s: staging still holds %v, where %v was left", layout, left, order[n:])
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -207,7 +208,7 @@ func (s *staging) clear(name string, read map[string][]byte) error {
 		return err
 	}
 	defer dir.Close()
-	for f := range read {
+	for _, f := range leaving(read) {
 		if err := dir.Remove(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -215,6 +216,13 @@ func (s *staging) clear(name string, read map[string][]byte) error {
 	s.sweep(dir)
 	s.root.Remove(name) // not empty is well
 	return nil
+}
+
+// leaving is the order in which files are taken away: what a crash leaves of them is
+// known as what is live already, by its chain and the key that is live.
+func leaving(read map[string][]byte) []string {
+	rank := map[string]int{lineage.Manifest: -2, lineage.PrivKey: -1, lineage.FullChain: 1}
+	return slices.SortedFunc(maps.Keys(read), func(a, b string) int { return cmp.Compare(rank[a], rank[b]) })
 }
 
 // drop takes away what lies in staging of a lineage that went live from elsewhere.
