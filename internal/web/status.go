@@ -22,7 +22,18 @@ func (s *server) statusRoutes() {
 	})
 }
 
+// ofAll refuses those who may not know or do what concerns all tenants.
+func ofAll(ctx context.Context) error {
+	if tenant(ctx) == certfleet.DefaultTenant {
+		return nil
+	}
+	return &certfleet.Error{Kind: certfleet.Denied, Msg: "this concerns all tenants", Advice: "use a token of the default tenant"}
+}
+
 func (s *server) overview(ctx context.Context, _ *none) (*out[api.Overview], error) {
+	if err := ofAll(ctx); err != nil {
+		return nil, err
+	}
 	g, err := s.DB.Gauges(ctx, time.Now())
 	if err != nil {
 		return nil, err
@@ -73,29 +84,46 @@ func (s *server) callNames(ctx context.Context) (authorities, accounts map[int64
 
 func (s *server) jobs(ctx context.Context, _ *none) (*out[api.Jobs], error) {
 	res := api.Jobs{Running: []api.RunningJob{}, Due: []api.DueJobs{}, Lanes: []api.LaneJobs{}, Failed: []api.Delivery{}}
-	if s.Acts.Running != nil {
-		res.Running = append(res.Running, s.Acts.Running()...)
-	}
-	if s.Acts.DueByKind != nil {
-		due, err := s.Acts.DueByKind(ctx)
-		if err != nil {
-			return nil, err
-		}
-		res.Due = append(res.Due, due...)
+	if err := s.work(ctx, &res); err != nil {
+		return nil, err
 	}
 	failing, _, err := s.DB.Certificates(ctx, store.CertificateFilter{Tenant: tenant(ctx), State: "failing"})
 	if err != nil {
 		return nil, err
 	}
 	res.Failing = api.All(failing, api.OfCertificate)
-	if err := s.waits(ctx, &res); err != nil {
-		return nil, err
-	}
-	res.NextAt, err = s.DB.NextDue(ctx)
+	list, err := s.DB.FailedDeliveries(ctx, tenant(ctx), mostFailed)
+	res.Failed = api.All(list, api.OfDelivery)
 	return &out[api.Jobs]{res}, err
 }
 
+// work adds what this server works on, and what waits, for those who may know of all
+// tenants.
+func (s *server) work(ctx context.Context, j *api.Jobs) (err error) {
+	if ofAll(ctx) != nil {
+		return nil
+	}
+	if s.Acts.Running != nil {
+		j.Running = append(j.Running, s.Acts.Running()...)
+	}
+	if s.Acts.DueByKind != nil {
+		due, err := s.Acts.DueByKind(ctx)
+		if err != nil {
+			return err
+		}
+		j.Due = append(j.Due, due...)
+	}
+	if err := s.waits(ctx, j); err != nil {
+		return err
+	}
+	j.NextAt, err = s.DB.NextDue(ctx)
+	return err
+}
+
 func (s *server) sweep(ctx context.Context, in *ask[api.Sweep]) (*out[api.Swept], error) {
+	if err := ofAll(ctx); err != nil {
+		return nil, err
+	}
 	if s.Acts.Sweep == nil {
 		return nil, unable("a sweep")
 	}

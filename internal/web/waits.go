@@ -13,7 +13,7 @@ const (
 	mostFailed  = 100
 )
 
-// waits adds what waits by lane, and deliveries that failed.
+// waits adds what waits by lane.
 func (s *server) waits(ctx context.Context, j *api.Jobs) error {
 	lanes, err := s.DB.LaneWaits(ctx, time.Now(), mostWaiting)
 	if err != nil {
@@ -22,7 +22,5 @@ func (s *server) waits(ctx context.Context, j *api.Jobs) error {
 	for _, l := range lanes {
 		j.Lanes = append(j.Lanes, api.LaneJobs{Lane: l.Lane.String(), N: l.N, Oldest: l.Oldest})
 	}
-	failed, err := s.DB.FailedDeliveries(ctx, tenant(ctx), mostFailed)
-	j.Failed = api.All(failed, api.OfDelivery)
-	return err
+	return nil
 }
