@@ -106,3 +106,6 @@ func Walked(t testing.TB, n int) {
 	t.Cleanup(func() { fewest, looks = f, l })
 	fewest, looks = -1, n
 }
+
+// DialPostgres connects as a store does to its server.
+var DialPostgres = dialPostgres

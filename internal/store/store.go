@@ -151,6 +151,7 @@ func (d *DB) openPostgres(where string, o Options) error {
 	if err != nil {
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "the database address cannot be read", Advice: "write postgres://user@host:5432/name", Err: err}
 	}
+	c.DialFunc = dialPostgres
 	db := stdlib.OpenDB(*c, stdlib.OptionAfterConnect(noSleepers))
 	db.SetMaxOpenConns(o.Readers * 4)
 	db.SetMaxIdleConns(o.Readers)
