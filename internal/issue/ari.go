@@ -118,7 +118,11 @@ func (r *Room) askWindow(ctx context.Context, v *certfleet.Version) (acme.Window
 // noWindow leaves the due time as it is: renewal never hangs on this question.
 func (r *Room) noWindow(ctx context.Context, v *certfleet.Version, now time.Time, said *record, cause error) error {
 	v.ARIProblem = cause.Error()
-	v.ARIPollAt = plan.PollARI(now, v.NotBefore, v.NotAfter, time.Until(certfleet.RetryOf(cause)))
+	retry := certfleet.RetryOf(cause)
+	if p, ok := errors.AsType[*acme.Problem](cause); ok {
+		retry = p.RetryAfter
+	}
+	v.ARIPollAt = plan.PollARI(now, v.NotBefore, v.NotAfter, time.Until(retry))
 	if errors.Is(cause, errNoARI) {
 		v.ARIPollAt = now.Add(24 * time.Hour)
 	}

@@ -11,7 +11,9 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/fakeca"
+	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/store/storetest"
 )
 
 func TestEveryNodeSpeaksWithAnAuthorityAsItIsNow(t *testing.T) {
@@ -70,4 +72,21 @@ func TestAProfileThatIsNewAtTheCAIsFound(t *testing.T) {
 			t.Errorf("not issued: %d failures, %q", got.Failures, got.Problem)
 		}
 	})
+}
+
+func TestACAThatAsksForPatienceIsAskedForItsWindowThen(t *testing.T) {
+	t.Parallel()
+	h := build(t, storetest.SQLite(t), pebble.Options{})
+	r := h.room(nil)
+	id := h.issue(r, h.want("window.example")).VersionID
+	h.wire.breakBy(func(w http.ResponseWriter, r *http.Request, _ string) bool {
+		return r.Method == http.MethodGet && strings.Contains(strings.ToLower(r.URL.Path), "renewal") && refuse(w, 503, "serverInternal", "not now", "1200")
+	})
+	if err := r.PollARI(t.Context(), id, time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	v, _ := h.version(id)
+	if wait := time.Until(v.ARIPollAt); v.ARIProblem == "" || wait < 19*time.Minute || wait > 21*time.Minute {
+		t.Errorf("it is asked again in %s, want 20 minutes: %q", wait, v.ARIProblem)
+	}
 }
