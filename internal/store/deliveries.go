@@ -164,7 +164,7 @@ func (q Q) Deliveries(ctx context.Context, f DeliveryFilter) ([]certfleet.Delive
 	if f.After.ID != 0 {
 		w.add("delivery.id < ?", f.After.ID)
 	}
-	list, err := deliveries.list(ctx, q, w.sql()+" ORDER BY "+w.sorted("delivery.id", by)+" DESC"+w.limit(f.Limit), w.args...)
+	list, err := deliveries.list(ctx, q, w.page("delivery", by, f.Limit), w.args...)
 	if err != nil {
 		return nil, Cursor{}, err
 	}

@@ -116,6 +116,18 @@ func (w *where) sorted(id string, c carriers) string {
 	return id
 }
 
+// page is the end of the statement that lists a page, newest first. A walk goes over
+// ids alone, for which an index is enough, and then to the rows of the page:
+// PostgreSQL, which walks to the end of the window, read 20,000 whole rows before.
+func (w *where) page(table string, c carriers, limit int) string {
+	id := table + ".id"
+	tail := w.sql() + " ORDER BY " + w.sorted(id, c) + " DESC" + w.limit(limit)
+	if c.few || len(c.list) == 0 {
+		return tail
+	}
+	return "WHERE " + id + " IN (SELECT " + id + " FROM " + table + " " + tail + ") ORDER BY " + id + " DESC"
+}
+
 // window is how far a walk may go: the id behind it, zero for to the end.
 func (q Q) window(ctx context.Context, in listed) (int64, error) {
 	w := where{pg: q.pg}

@@ -152,6 +152,6 @@ func (q Q) Orders(ctx context.Context, f OrderFilter) ([]certfleet.Order, Cursor
 	if f.After.ID != 0 {
 		w.add("orders.id < ?", f.After.ID)
 	}
-	list, err := orders.list(ctx, q, w.sql()+" ORDER BY "+w.sorted("orders.id", by)+" DESC"+w.limit(f.Limit), w.args...)
+	list, err := orders.list(ctx, q, w.page("orders", by, f.Limit), w.args...)
 	return list, by.after(next(list, f.Limit, func(o *certfleet.Order) Cursor { return Cursor{0, o.ID} })), err
 }

@@ -104,7 +104,7 @@ func (q Q) Versions(ctx context.Context, f VersionFilter) ([]certfleet.Version, 
 	if f.After.ID != 0 {
 		w.add("version.id < ?", f.After.ID)
 	}
-	list, err := versions.list(ctx, q, w.sql()+" ORDER BY "+w.sorted("version.id", by)+" DESC"+w.limit(f.Limit), w.args...)
+	list, err := versions.list(ctx, q, w.page("version", by, f.Limit), w.args...)
 	return list, by.after(next(list, f.Limit, func(v *certfleet.Version) Cursor { return Cursor{0, v.ID} })), err
 }
 
