@@ -119,13 +119,25 @@ func (q Q) CertificateByLabel(ctx context.Context, tenant int64, label string) (
 	return c, q.decorate(ctx, c)
 }
 
-// CertificatesOf lists the certificates that want the name, removed ones last.
-func (q Q) CertificatesOf(ctx context.Context, tenant int64, name certfleet.Name) ([]certfleet.Certificate, error) {
+// CertificatesOf lists the certificates that want the name, removed ones last; of
+// more names those of the first come first, and each once.
+func (q Q) CertificatesOf(ctx context.Context, tenant int64, name certfleet.Name, more ...certfleet.Name) ([]certfleet.Certificate, error) {
+	args, places := []any{orDefault(tenant), name.String()}, "$2"
+	for _, n := range more {
+		args = append(args, n.String())
+		places += fmt.Sprintf(", $%d", len(args))
+	}
 	list, err := certificates.list(ctx, q, `JOIN certificate_name cn ON cn.certificate_id = certificate.id JOIN domain d ON d.id = cn.domain_id
-		WHERE d.tenant_id = $1 AND d.name = $2 ORDER BY CASE certificate.state WHEN 'removed' THEN 1 ELSE 0 END, certificate.id LIMIT 100`, orDefault(tenant), name.String())
+		WHERE d.tenant_id = $1 AND d.name IN (`+places+`) ORDER BY CASE d.name WHEN $2 THEN 0 ELSE 1 END, CASE certificate.state WHEN 'removed' THEN 1 ELSE 0 END, certificate.id LIMIT 100`, args...)
 	if err != nil {
 		return nil, err
 	}
+	seen := map[int64]bool{}
+	list = slices.DeleteFunc(list, func(c certfleet.Certificate) bool {
+		was := seen[c.ID]
+		seen[c.ID] = true
+		return was
+	})
 	return list, q.decorateAll(ctx, list)
 }
 

@@ -60,6 +60,11 @@ func TestCertificatesOfANameListRemovedOnesLast(t *testing.T) {
 		if err != nil || len(list) != 2 || list[0].ID != second.ID || list[1].ID != f.cert.ID || list[0].Policy != "default" {
 			t.Errorf("got %+v, %v; want the second, then the removed one", list, err)
 		}
+		third := f.addCertificate(t, db, "third", "*.example.com")
+		list, err = db.CertificatesOf(t.Context(), 0, name(t, "www.example.com"), name(t, "*.example.com"), name(t, "shop.example.com"))
+		if err != nil || len(list) != 3 || list[0].ID != second.ID || list[1].ID != third.ID || list[2].ID != f.cert.ID || list[1].Policy != "default" {
+			t.Errorf("got %+v, %v; want those of the first name first, and each once", list, err)
+		}
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/abreast"
 	"github.com/certfleet/certfleet/internal/api"
 	"github.com/certfleet/certfleet/internal/store"
 )
@@ -26,6 +27,7 @@ type story struct {
 	order   *certfleet.Order
 	served  []api.Served
 	sent    []certfleet.Delivery
+	sights  [][]certfleet.Sighting // of each
 	pauses  []store.PauseRow
 	w       api.Why
 }
@@ -39,76 +41,97 @@ func (s *server) why(ctx context.Context, in *ByName) (*out[api.Why], error) {
 	return answer(st.w), nil
 }
 
-// gather reads the facts; each is found by an index.
+// gather reads the facts; each is found by an index. What hangs on the certificate
+// alone is asked for side by side: over a network an answer takes longer to come
+// than to be found.
 func (s *server) gather(ctx context.Context, subject string) (*story, error) {
 	st := &story{now: time.Now().UTC()}
 	st.w.Subject = short(subject)
-	if err := s.wanting(ctx, st, subject); err != nil || st.cert == nil {
+	if err := s.wanting(ctx, st, subject); err != nil {
 		return st, err
 	}
-	for _, part := range []func(context.Context, *story) error{s.having, s.warming, s.ordering, s.serving, s.waiting} {
-		if err := part(ctx, st); err != nil {
-			return nil, err
-		}
+	if st.cert == nil {
+		return st, s.registered(ctx, st)
 	}
-	return st, nil
+	type part = func(context.Context, *story) error
+	lanes := [][]part{{s.having, s.warming}, {s.delivered}, {s.slotted, s.registered, s.ordering, s.waiting}}
+	errs := make([]error, len(lanes))
+	abreast.Do(len(lanes), len(lanes), func(_, i int) {
+		for _, p := range lanes[i] {
+			errs[i] = cmp.Or(errs[i], p(ctx, st))
+		}
+	})
+	if err := cmp.Or(errs...); err != nil {
+		return nil, err
+	}
+	return st, s.serving(ctx, st)
 }
 
 // wanting finds the certificate that wants the name: the one with the label, by
 // the name itself, or by a wildcard over it.
 func (s *server) wanting(ctx context.Context, st *story, subject string) error {
 	name, bad := certfleet.ParseName(subject)
-	c, err := s.certificate(ctx, subject)
-	if err == nil && (bad != nil || slices.Contains(c.Names, name)) {
-		st.cert = c
-	}
-	if err != nil && certfleet.KindOf(err) != certfleet.NotFound {
-		return err
-	}
 	if bad != nil {
-		if st.cert == nil {
+		c, err := s.certificate(ctx, subject)
+		if certfleet.KindOf(err) == certfleet.NotFound {
 			return bad
 		}
-		return nil
+		st.cert = c
+		return err
 	}
 	st.name = name
 	all, err := s.wanters(ctx, name)
-	if err != nil {
+	if err != nil || len(all) == 0 {
 		return err
 	}
+	st.cert = &all[max(0, slices.IndexFunc(all, func(c certfleet.Certificate) bool { return c.Label == subject && slices.Contains(c.Names, name) }))]
 	for i := range all {
-		switch {
-		case st.cert == nil:
-			st.cert = &all[i]
-		case st.cert.ID != all[i].ID && all[i].State != certfleet.Removed:
+		if st.cert.ID != all[i].ID && all[i].State != certfleet.Removed {
 			st.w.Also = append(st.w.Also, all[i].Label)
 		}
 	}
-	st.domain, err = s.DB.Domain(ctx, tenant(ctx), name)
+	return nil
+}
+
+// registered finds what is known of the name as a domain.
+func (s *server) registered(ctx context.Context, st *story) (err error) {
+	if st.name.IsZero() {
+		return nil
+	}
+	st.domain, err = s.DB.Domain(ctx, tenant(ctx), st.name)
 	if certfleet.KindOf(err) == certfleet.NotFound {
-		err = nil
+		return nil
 	}
 	return err
 }
 
 // wanters are the certificates for a name, then those for the wildcard over it.
 func (s *server) wanters(ctx context.Context, name certfleet.Name) ([]certfleet.Certificate, error) {
-	all, err := s.DB.CertificatesOf(ctx, tenant(ctx), name)
-	if err != nil {
-		return nil, err
-	}
 	_, parent, _ := strings.Cut(name.String(), ".")
 	wild, bad := certfleet.ParseName("*." + parent)
 	if bad != nil || !wild.Covers(name) || wild == name {
-		return all, nil
+		return s.DB.CertificatesOf(ctx, tenant(ctx), name)
 	}
-	more, err := s.DB.CertificatesOf(ctx, tenant(ctx), wild)
-	return append(all, more...), err
+	return s.DB.CertificatesOf(ctx, tenant(ctx), name, wild)
 }
 
 func (s *server) having(ctx context.Context, st *story) error {
 	w := api.OfCertificate(st.cert)
 	st.w.Certificate = &w
+	if st.cert.VersionID == 0 {
+		return nil
+	}
+	v, err := s.DB.Version(ctx, st.cert.VersionID)
+	if err != nil {
+		return err
+	}
+	have := api.OfVersion(v)
+	st.version, st.w.Have = v, &have
+	return nil
+}
+
+// slotted finds what the names serve.
+func (s *server) slotted(ctx context.Context, st *story) error {
 	names := st.cert.Names
 	if !st.name.IsZero() && slices.Contains(names, st.name) {
 		names = []certfleet.Name{st.name}
@@ -120,15 +143,6 @@ func (s *server) having(ctx context.Context, st *story) error {
 		}
 		st.w.Slots = append(st.w.Slots, api.All(slots, api.OfSlot)...)
 	}
-	if st.cert.VersionID == 0 {
-		return nil
-	}
-	v, err := s.DB.Version(ctx, st.cert.VersionID)
-	if err != nil {
-		return err
-	}
-	have := api.OfVersion(v)
-	st.version, st.w.Have = v, &have
 	return nil
 }
 
@@ -148,22 +162,42 @@ func (s *server) ordering(ctx context.Context, st *story) error {
 	return err
 }
 
-// serving reads where the version in use was seen.
-func (s *server) serving(ctx context.Context, st *story) error {
-	if st.version == nil {
+// delivered reads where the certificate's version was brought and seen.
+func (s *server) delivered(ctx context.Context, st *story) error {
+	return s.deliveredOf(ctx, st, st.cert.VersionID)
+}
+
+func (s *server) deliveredOf(ctx context.Context, st *story, version int64) (err error) {
+	st.sent, st.sights = nil, nil
+	if version == 0 {
 		return nil
 	}
-	list, _, err := s.DB.Deliveries(ctx, store.DeliveryFilter{Tenant: tenant(ctx), CertificateID: st.cert.ID, VersionID: st.version.ID})
-	if err != nil {
+	if st.sent, _, err = s.DB.Deliveries(ctx, store.DeliveryFilter{Tenant: tenant(ctx), CertificateID: st.cert.ID, VersionID: version}); err != nil {
 		return err
 	}
-	st.sent = list
-	for _, d := range list {
+	for _, d := range st.sent {
 		sights, err := s.DB.Sightings(ctx, d.ID)
 		if err != nil {
 			return err
 		}
-		st.served = append(st.served, seen(st, d, sights)...)
+		st.sights = append(st.sights, sights)
+	}
+	return nil
+}
+
+// serving tells where the version in use was seen; of a backup that is served in
+// place of the primary it has to be read first.
+func (s *server) serving(ctx context.Context, st *story) error {
+	if st.version == nil {
+		return nil
+	}
+	if st.version.ID != st.cert.VersionID {
+		if err := s.deliveredOf(ctx, st, st.version.ID); err != nil {
+			return err
+		}
+	}
+	for i, d := range st.sent {
+		st.served = append(st.served, seen(st, d, st.sights[i])...)
 	}
 	st.w.Served = st.served
 	return nil
