@@ -8,8 +8,9 @@ import (
 
 // DeliverAgain makes the newest delivery of each certificate to a target due now,
 // of one certificate or (zero) of all. One that lies there and was not seen served
-// yet is looked at now. Those that arrived are left out unless all is set, which
-// also ends the wait for a canary. It says how many are due.
+// yet is looked at now, one that an agent refused waits for that agent again. Those
+// that arrived are left out unless all is set, which also ends the wait for a canary.
+// It says how many are due.
 func (t *Tx) DeliverAgain(ctx context.Context, target, certificate int64, all bool) (int64, error) {
 	if all {
 		if err := t.endRollbacks(ctx, target, certificate); err != nil {
@@ -17,7 +18,8 @@ func (t *Tx) DeliverAgain(ctx context.Context, target, certificate int64, all bo
 		}
 	}
 	n, err := t.change(ctx, `UPDATE delivery SET state = CASE WHEN state = 'applied' AND $4 = 0 THEN state ELSE 'due' END, due_at = $1, attempts = 0, held = 0, rev = rev + 1
-		WHERE target_id = $2 AND state <> 'superseded' AND lease_until <= $1 AND (CAST($3 AS BIGINT) = 0 OR certificate_id = $3) AND ($4 = 1 OR (held = 0 AND (state IN ('due', 'sent') OR (state IN ('failed', 'applied') AND due_at > 0))))`,
+		WHERE target_id = $2 AND state <> 'superseded' AND lease_until <= $1 AND (CAST($3 AS BIGINT) = 0 OR certificate_id = $3) AND ($4 = 1 OR (held = 0 AND (state IN ('due', 'sent') OR (state IN ('failed', 'applied') AND due_at > 0)
+			OR (state = 'failed' AND EXISTS (SELECT 1 FROM target g WHERE g.id = $2 AND g.type = 'pull' AND g.canary = 0)))))`,
 		t.now.UnixMilli(), target, certificate, flag(&all))
 	t.Wake()
 	return n, err

@@ -125,6 +125,19 @@ func TestDeliverGoesByCertificateByNameAndByTarget(t *testing.T) {
 	}
 }
 
+func TestWhatAnAgentRefusedWaitsForItAgain(t *testing.T) {
+	k := newKit(t).fleet()
+	k.ok("POST", "/v1/targets", `{"label":"nat","type":"pull"}`)
+	chain, key := pair(t, time.Hour, "shop.example.com")
+	k.ok("POST", "/v1/import", body(t, api.Import{Label: "shop", ChainPEM: chain, KeyPEM: key, Targets: []string{"nat"}}))
+	k.bring(certfleet.Delivery{State: certfleet.DeliveryFailed}) // the agent tries again by itself
+	var got api.Redelivered
+	k.ok("POST", "/v1/deliver", `{"name":"shop"}`).into(t, &got)
+	if got.Due != 1 || k.dueNow(certfleet.DeliveryDue) != 1 {
+		t.Errorf("%d are due", got.Due)
+	}
+}
+
 func TestWhatWasRemovedIsDeliveredNowhereByForceEither(t *testing.T) {
 	k := shopAndBlog(t)
 	k.ok("DELETE", "/v1/certificates/shop", "")
