@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -39,13 +40,30 @@ func (s *server) nothing(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, p.ContentType(""), p.Status, p)
 }
 
-// readyTime bounds the checks of readiness.
-const readyTime = 5 * time.Second
+// readyTime bounds the checks of readiness. readyAge is how long their outcome is
+// told, so that many who ask, with no token, cost the database and the keeper of the
+// sealing key no more than one.
+const (
+	readyTime = 5 * time.Second
+	readyAge  = time.Second
+)
 
-// ready answers whether this node can work: the database answers, and the
-// sealing key opens a data key.
-func (s *server) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
+// readiness is what the last checks came to.
+type readiness struct {
+	mu sync.Mutex
+	at time.Time  // guarded by mu
+	is api.Health // guarded by mu
+}
+
+// health says whether this node can work: the database answers, and the sealing key
+// opens a data key.
+func (s *server) health(ctx context.Context) api.Health {
+	s.readiness.mu.Lock()
+	defer s.readiness.mu.Unlock()
+	if time.Since(s.readiness.at) < readyAge {
+		return s.readiness.is
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
 	defer cancel()
 	h := api.Health{Ready: true}
 	for _, c := range []struct {
@@ -60,11 +78,18 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		}
 		h.Checks = append(h.Checks, check)
 	}
+	s.readiness.at, s.readiness.is = time.Now(), h
+	return h
+}
+
+// ready answers whether this node can work.
+func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	h := s.health(r.Context())
 	if h.Ready {
 		writeJSON(w, "application/json", http.StatusOK, h)
 		return
 	}
-	p := newProblem(ctx, http.StatusServiceUnavailable, "this server cannot work now", "")
+	p := newProblem(r.Context(), http.StatusServiceUnavailable, "this server cannot work now", "")
 	p.Kind = certfleet.Unreachable.String()
 	for _, c := range h.Checks {
 		if !c.OK {

@@ -56,11 +56,12 @@ type Deps struct {
 // server is the API with what it stands on.
 type server struct {
 	Deps
-	api     huma.API
-	tokens  tokens
-	badges  badges
-	tails   tails
-	repeats singleflight.Group // requests with an Idempotency-Key that are under way
+	api       huma.API
+	tokens    tokens
+	badges    badges
+	tails     tails
+	readiness readiness
+	repeats   singleflight.Group // requests with an Idempotency-Key that are under way
 }
 
 // New makes the handler of everything: the API, its documentation, health and
