@@ -2,12 +2,15 @@ package issue_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/fakeca"
+	"github.com/certfleet/certfleet/internal/intake"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/work"
 )
 
 // TestAnEmergencyIsOrderedForExactlyTheSameNames adds a name to a certificate at
@@ -80,6 +83,52 @@ func TestAWindowThatIsLearnedPutsNoEmergencyOff(t *testing.T) {
 		}
 		f.live(time.Minute)
 		if got := f.stands(p.ID); got != "done [replaced:2]" {
+			f.Errorf("the campaign is %s", got)
+		}
+	})
+}
+
+// TestACompromisedKeyIsRevokedEvenWhereItsOrderWasUnderWay says that a key is out
+// when the request for it has left.
+func TestACompromisedKeyIsRevokedEvenWhereItsOrderWasUnderWay(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		c := f.want(certfleet.LaneNew, "leaky.example")[0]
+		ctx := context.WithoutCancel(f.Context())
+		var out int64
+		r, _ := f.node("b", func(place string) {
+			if place != "finalized" || out != 0 {
+				return
+			}
+			o, err := f.db.LiveOrder(ctx, c.ID, certfleet.SlotECDSA)
+			if err != nil {
+				f.Fatal(err)
+			}
+			key, err := f.db.Key(ctx, o.KeyID)
+			if err != nil {
+				f.Fatal(err)
+			}
+			p, err := intake.Room{DB: f.db}.Compromise(ctx, key, time.Time{})
+			if err != nil {
+				f.Fatal(err)
+			}
+			out = key.ID
+			if err := f.room.Replace(ctx, p.ID, time.Now()); err != nil { // another node is fast, and finds nothing yet
+				f.Fatal(err)
+			}
+		})
+		f.work.Kinds = slices.Clone(f.work.Kinds)
+		for i, k := range f.work.Kinds {
+			if k.Name == work.Orders(f.db, "", nil).Name {
+				f.work.Kinds[i] = work.Orders(f.db, f.work.Owner, r.Step)
+			}
+		}
+		f.live(5 * time.Minute)
+		list, _, err := f.db.Versions(f.Context(), store.VersionFilter{CertificateID: c.ID, Limit: 10})
+		if err != nil || out == 0 || len(list) != 2 || list[1].KeyID != out || list[1].RevokedAt.IsZero() || list[0].KeyID == out || !list[0].RevokedAt.IsZero() {
+			f.Errorf("key %d was out; versions %+v, %v: want the one with it revoked, and one with another key", out, list, err)
+		}
+		if got := f.stands(1); got != "done [revoked:1]" {
 			f.Errorf("the campaign is %s", got)
 		}
 	})

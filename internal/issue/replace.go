@@ -27,6 +27,10 @@ func (r *Room) Replace(ctx context.Context, id int64, now time.Time) error {
 	if err != nil || p.DueAt.IsZero() || p.DueAt.After(now) {
 		return err
 	}
+	coming, err := r.stillComing(ctx, p)
+	if err != nil {
+		return err
+	}
 	did := 0
 	if p.State == certfleet.ReplacementAborting {
 		did, err = r.takeBack(ctx, p)
@@ -36,7 +40,17 @@ func (r *Room) Replace(ctx context.Context, id int64, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("replacement %d: %w", id, err)
 	}
-	return r.rest(ctx, p, did)
+	return r.rest(ctx, p, did, coming)
+}
+
+// stillComing is how many orders are under way whose request had left with a
+// compromised key before it was known: their versions are found when they are there.
+func (r *Room) stillComing(ctx context.Context, p *certfleet.Replacement) (int64, error) {
+	if p.Spec.KeyID == 0 || p.State != certfleet.ReplacementRunning {
+		return 0, nil
+	}
+	p.Walked = false
+	return r.DB.LiveWithKey(ctx, p.Spec.KeyID)
 }
 
 // drive finds, asks and revokes, as far as there is something to do.
@@ -150,12 +164,12 @@ func (r *Room) askSome(ctx context.Context, p *certfleet.Replacement) (int, erro
 }
 
 // rest says when a replacement goes on, or that it has ended.
-func (r *Room) rest(ctx context.Context, p *certfleet.Replacement, did int) error {
+func (r *Room) rest(ctx context.Context, p *certfleet.Replacement, did int, coming int64) error {
 	counts, err := r.DB.ReplacementCounts(ctx, p.ID)
 	if err != nil {
 		return err
 	}
-	open := counts[certfleet.ItemAsked]
+	open := counts[certfleet.ItemAsked] + coming
 	if p.State == certfleet.ReplacementRunning {
 		open += counts[certfleet.ItemWanted] + counts[certfleet.ItemReleased]
 		if p.Spec.Revoke {

@@ -102,6 +102,11 @@ func (q Q) RestedItems(ctx context.Context, replacement int64, s certfleet.ItemS
 		replacement, string(s), since.UnixMilli(), page(limit))
 }
 
+// LiveWithKey is how many orders are under way with a key.
+func (q Q) LiveWithKey(ctx context.Context, key int64) (int64, error) {
+	return q.number(ctx, "SELECT count(*) FROM orders WHERE state IN ('wanted', 'open') AND key_id = $1", key)
+}
+
 // TakeUpItems lets a replacement look once more at what it left aside and at what
 // could not be revoked, and says how many there are.
 func (t *Tx) TakeUpItems(ctx context.Context, replacement int64) (n int64, err error) {

@@ -144,3 +144,24 @@ func TestAReplacementTakesUpWhatItLeftAside(t *testing.T) {
 		}
 	})
 }
+
+func TestOrdersUnderWayAreCountedByTheirKey(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		o, err := db.Order(t.Context(), f.order.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			state certfleet.OrderState
+			key   int64
+			want  int64
+		}{{certfleet.OrderOpen, f.key.ID, 1}, {certfleet.OrderOpen, 0, 0}, {certfleet.OrderIssued, f.key.ID, 0}} {
+			o.State, o.KeyID = c.state, c.key
+			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveOrder(ctx, o) })
+			if n, err := db.LiveWithKey(t.Context(), f.key.ID); err != nil || n != c.want {
+				t.Errorf("an order that is %s with key %d counts as %d, %v; want %d", c.state, c.key, n, err, c.want)
+			}
+		}
+	})
+}
