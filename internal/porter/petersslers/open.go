@@ -117,8 +117,9 @@ var columns = map[string]string{
 const quartetColumns = "acme_account_id__primary private_key_technology_id__primary private_key_cycle_id__primary acme_profile__primary " +
 	"acme_account_id__backup private_key_technology_id__backup private_key_cycle_id__backup acme_profile__backup"
 
-// older are tables that only generations before 1.0.0.dev of August 2025 have.
-var older = []string{"certificate_signed", "server_certificate", "acme_account_provider", "queue_certificate", "ca_certificate"}
+// older are tables that only generations before the renaming of August 2025 have;
+// what came after it and lacks something is told by its columns.
+var older = []string{"certificate_signed", "server_certificate", "acme_account_provider", "queue_certificate", "ca_certificate", "certificate_ca"}
 
 // check compares the tables with those that are read.
 func (d *DB) check(ctx context.Context) error {
