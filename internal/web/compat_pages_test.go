@@ -83,6 +83,7 @@ func TestABrowserSeesPages(t *testing.T) {
 		"/domain/1":                    {"certfleet why &#39;shop.example.com&#39;"},
 		"/domain/www.shop.example.com": {"certfleet why &#39;www.shop.example.com&#39;"},
 		"/enrollment-factorys":         {"customers"},
+		"/acme-account/1/edit":         {"What is left out stays.", "account_weekly", "curl --user"},
 		"/enrollment-factory/1":        {"certfleet onboard 1 DOMAIN"},
 	} {
 		res, got := k.browse(certfleet.ScopeRead, path)

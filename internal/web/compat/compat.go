@@ -78,7 +78,7 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 		}
 		for _, r := range h.routes() {
 			mux.Handle(r.method+" "+prefix+r.path, h.serve(prefix, r))
-			if r.method == http.MethodPost && strings.HasSuffix(r.path, ".json") {
+			if r.method == http.MethodPost {
 				mux.Handle("GET "+prefix+r.path, h.explain(prefix, r))
 			}
 		}
@@ -146,7 +146,7 @@ func sane(path string) bool {
 // may read may ask.
 func (h *Handler) explain(prefix string, r route) http.Handler {
 	a := r.about.complete(prefix + r.path)
-	r.method, r.scope, r.edge = http.MethodGet, certfleet.ScopeRead, true
+	r.method, r.scope, r.edge, r.page = http.MethodGet, certfleet.ScopeRead, true, true
 	r.do = func(c *call) { c.json(http.StatusOK, a) }
 	return h.serve(prefix, r)
 }

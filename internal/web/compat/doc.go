@@ -10,6 +10,6 @@
 //     other sites is refused, as is text that no store or terminal takes.
 //   - A GET without .json that names text/html is answered by a page with the same
 //     content, without a script or a form.
-//   - GET on a .json route that wants POST answers what may be posted.
+//   - GET on a route that wants POST answers what may be posted.
 //   - Ids in a lookup's answer are decimal strings, elsewhere numbers.
 package compat
