@@ -94,7 +94,7 @@ func TestDaemonUpdatesOnceForManyChanges(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "calls")
 	k := newKit(t, func(c *Config) {
-		c.UpdateDelay = certfleet.Duration(400 * time.Millisecond)
+		c.UpdateDelay = certfleet.Duration(1500 * time.Millisecond)
 		c.Updaters = settings(t, "updaters:\n"+noting("web", file, ""))
 	})
 	k.stage("early", pair(t, time.Hour, "early.example")) // before it starts
