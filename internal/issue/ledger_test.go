@@ -22,7 +22,7 @@ var discard = slog.New(slog.DiscardHandler)
 // bubble runs a story by a clock of its own.
 func bubble(t *testing.T, o fakeca.Options, story func(f *fleet)) {
 	t.Helper()
-	file := storetest.SQLiteFile(t)
+	file := storetest.EmptySQLiteFile(t)
 	synctest.Test(t, func(t *testing.T) {
 		db, err := store.Open(t.Context(), file, store.Options{Fast: true})
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -18,10 +19,10 @@ var docsStyle string
 // documentation serves the API's description as a page that needs no script and
 // no other host.
 func (s *server) documentation(mux *http.ServeMux) {
-	page := documentPage(s.api.OpenAPI())
+	page := sync.OnceValue(func() string { return documentPage(s.api.OpenAPI()) }) // few ask, and nobody at the start
 	mux.HandleFunc("GET /docs", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		writeText(w, "text/html; charset=utf-8", page)
+		writeText(w, "text/html; charset=utf-8", page())
 	})
 	mux.HandleFunc("GET /docs.css", func(w http.ResponseWriter, _ *http.Request) {
 		writeText(w, "text/css; charset=utf-8", docsStyle)

@@ -25,7 +25,7 @@ func Each(t *testing.T, fn func(t *testing.T, db *store.DB)) {
 // SQLite is an empty store in a file that the test's end takes away.
 func SQLite(t testing.TB) *store.DB {
 	t.Helper()
-	return open(t, SQLiteFile(t))
+	return open(t, EmptySQLiteFile(t))
 }
 
 // SQLiteFile is a path at which no store is yet.
