@@ -18,6 +18,7 @@ import (
 // many pairs to live, and while services are told. What is live is whole, and the
 // next run brings the rest and owes no service anything.
 func TestASyncKilledBetweenStagingAndLiveConverges(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	const many = 120
 	calls := filepath.Join(t.TempDir(), "calls")
@@ -52,9 +53,6 @@ func TestASyncKilledBetweenStagingAndLiveConverges(t *testing.T) {
 		},
 	} {
 		t.Run("when "+what, func(t *testing.T) {
-			if what != "half of them are live" {
-				trial.InFull(t)
-			}
 			version++
 			os.Remove(calls)
 			os.Remove(calls + ".began")

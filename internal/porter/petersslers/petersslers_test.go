@@ -16,6 +16,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/porter/petersslers"
 	minnow "github.com/certfleet/certfleet/internal/porter/petersslers/petersslerstest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func fresh(t *testing.T) *minnow.Minnow {
@@ -77,6 +78,7 @@ func TestFilesThatAreNoSuchDatabaseAreRefusedWithAdvice(t *testing.T) {
 }
 
 func TestRenewalConfigurationsComeWithTheirNamesInBatches(t *testing.T) {
+	trial.InFull(t)
 	m := fresh(t)
 	const many = 1203 // more than two batches
 	m.Exec("BEGIN")

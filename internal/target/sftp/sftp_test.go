@@ -15,6 +15,7 @@ import (
 	"github.com/certfleet/certfleet/internal/agent"
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/target/targettest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func shop(t testing.TB, version int64) certfleet.Bundle {
@@ -55,6 +56,7 @@ func refused(t testing.TB, err error, kind certfleet.Kind, words ...string) {
 }
 
 func TestHostKeysOfAllTypesArePinned(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
 		h := sshd(t, kind)
@@ -143,6 +145,7 @@ func TestModesAndChosenFilesAtOpenSSH(t *testing.T) {
 }
 
 func TestReadersNeverSeeTwoVersionsAtOpenSSH(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	h := sshd(t, "ed25519")
 	target := h.target(t, nil)

@@ -12,11 +12,13 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/target/targettest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // TestSuiteAtAnAgentOfAnOlderRelease pushes files with a manifest, as to an agent
 // that takes no parcels.
 func TestSuiteAtAnAgentOfAnOlderRelease(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	targettest.Run(t, func(t *testing.T) (certfleet.Target, targettest.Reader) {
 		h, live := ours(t, nil)
