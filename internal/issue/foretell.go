@@ -22,7 +22,7 @@ type Foretold struct {
 // nothing.
 func (r *Room) Foretell(ctx context.Context, p *certfleet.Replacement) (*Foretold, error) {
 	out := &Foretold{Items: map[certfleet.ItemState]int64{}}
-	at, ends := map[int64]int{}, map[int64]int{} // how many at each authority are replaced, and how many end
+	at := map[int64]*toldAt{}
 	for after, more := int64(0), true; more; {
 		list, last, next, err := r.DB.VersionsBehind(ctx, &p.Spec, p.Tenant, after, time.Now(), walkPage)
 		if err != nil {
@@ -37,20 +37,14 @@ func (r *Room) Foretell(ctx context.Context, p *certfleet.Replacement) (*Foretol
 				continue
 			}
 			out.Items[i.State]++
-			if i.State == certfleet.ItemWanted {
-				at[v.AuthorityID]++
+			if err := r.countAt(ctx, at, &v, i.State == certfleet.ItemWanted); err != nil {
+				return nil, err
 			}
-			ends[v.AuthorityID]++
 		}
 		after, more = last, next
 	}
-	for id := range ends {
-		if id == 0 {
-			continue // imported: its next CA is its policy's
-		}
-		if err := r.foretellAt(ctx, p, id, at[id], ends[id], out); err != nil {
-			return nil, err
-		}
+	for _, a := range at {
+		a.foretell(p, out)
 	}
 	if !p.Spec.RevokeBy.IsZero() {
 		out.Late += out.Items[certfleet.ItemSkipped]
@@ -59,25 +53,71 @@ func (r *Room) Foretell(ctx context.Context, p *certfleet.Replacement) (*Foretol
 	return out, nil
 }
 
-// foretellAt adds what so many orders and revocations at one authority come to.
-func (r *Room) foretellAt(ctx context.Context, p *certfleet.Replacement, authority int64, orders, ends int, out *Foretold) error {
-	b, err := r.book(ctx, authority)
-	if err != nil {
-		return err
+// toldAt is what a replacement would ask of one authority.
+type toldAt struct {
+	book
+	orders  int            // versions that another takes the place of
+	ends    int            // versions that are revoked, if any are
+	domains map[string]int // orders by registered domain, where the CA counts those
+}
+
+// countAt counts a version at its authority. One that was imported has none: its
+// next CA is its policy's.
+func (r *Room) countAt(ctx context.Context, at map[int64]*toldAt, v *certfleet.Version, ordered bool) error {
+	if v.AuthorityID == 0 {
+		return nil
 	}
+	a := at[v.AuthorityID]
+	if a == nil {
+		b, err := r.book(ctx, v.AuthorityID)
+		if err != nil {
+			return err
+		}
+		a = &toldAt{book: b, domains: map[string]int{}}
+		at[v.AuthorityID] = a
+	}
+	a.ends++
+	if !ordered {
+		return nil
+	}
+	a.orders++
+	if !a.CountsDomains() {
+		return nil
+	}
+	var counted []string
+	for _, n := range v.Names {
+		if d := plan.CountedAs(n); !slices.Contains(counted, d) {
+			counted = append(counted, d)
+			a.domains[d]++
+		}
+	}
+	return nil
+}
+
+// foretell adds how long so many orders and revocations take.
+func (a *toldAt) foretell(p *certfleet.Replacement, out *Foretold) {
 	says := func(t plan.Pacing, n int, what string) {
 		if t.Limit != "" {
-			out.Limits = append(out.Limits, fmt.Sprintf("%s of %s: %d %s take %s", t.Limit, b.name, n, what, t.Takes.Round(time.Second)))
+			out.Limits = append(out.Limits, fmt.Sprintf("%s of %s: %d %s take %s", t.Limit, a.name, n, what, t.Takes.Round(time.Second)))
 		}
 		out.Takes = max(out.Takes, t.Takes)
 	}
-	says(b.Renewing(orders, ""), orders, "orders")
+	by := time.Until(p.Spec.RevokeBy)
+	says(a.Renewing(a.orders, ""), a.orders, "orders")
+	late := a.orders - a.RenewingWithin(a.orders, "", by)
+	worst, most, which, behind := plan.Pacing{}, 0, "", 0
+	for d, n := range a.domains {
+		t, done := a.RenewingOf(d, n, "", by)
+		if behind += n - done; t.Takes > worst.Takes {
+			worst, most, which = t, n, d
+		}
+	}
+	says(worst, most, "orders for "+which)
 	if !p.Spec.Revoke {
-		return nil
+		return
 	}
-	says(b.Revoking(ends), ends, "revocations")
-	if by := p.Spec.RevokeBy; !by.IsZero() {
-		out.Late += int64(orders - b.RenewingWithin(orders, "", time.Until(by)))
+	says(a.Revoking(a.ends), a.ends, "revocations")
+	if !p.Spec.RevokeBy.IsZero() {
+		out.Late += int64(max(late, behind))
 	}
-	return nil
 }

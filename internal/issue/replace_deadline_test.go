@@ -12,6 +12,7 @@ import (
 	"github.com/certfleet/certfleet/internal/intake"
 	"github.com/certfleet/certfleet/internal/issue"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/store/storetest"
 )
 
 // campaign begins a replacement of all that the fleet's CA issued.
@@ -225,4 +226,29 @@ func TestAPlanSaysHowManyCannotBeReadyInTime(t *testing.T) {
 			f.Errorf("with half of the time that it takes: %+v", got)
 		}
 	})
+}
+
+// TestAPlanKnowsTheLimitOnADomain is at a CA that exempts no renewals.
+func TestAPlanKnowsTheLimitOnADomain(t *testing.T) {
+	t.Parallel()
+	f := newFleetAt(t, storetest.SQLite(t), "small", fakeca.Options{})
+	c := f.want(certfleet.LaneNew, many("s%d.great.example", 6)...)
+	f.tx(func(ctx context.Context, tx *store.Tx) error {
+		for i, cert := range c {
+			v := &certfleet.Version{Tenant: 1, CertificateID: cert.ID, AuthorityID: f.auth.ID, Names: cert.Names, Issuer: "Small", Serial: fmt.Sprint(i + 1), Fingerprint: fmt.Sprint("f", i), NotBefore: tx.Now(), NotAfter: tx.Now().Add(90 * dayLong)}
+			if err := tx.AddVersion(ctx, v, nil); err != nil {
+				return err
+			}
+			cert.VersionID = v.ID
+			if err := tx.SaveCertificate(ctx, cert); err != nil {
+				return err
+			}
+		}
+		return tx.SetOverride(ctx, store.LimitOverride{Tenant: 1, Authority: "small", Name: "certificates-per-domain", N: 2, Period: 2 * time.Hour})
+	})
+	f.room.Forget(f.auth.ID)
+	got, err := f.room.Foretell(t.Context(), &certfleet.Replacement{Tenant: 1, Spec: certfleet.ReplacementSpec{Issuer: "Small", Revoke: true, RevokeBy: time.Now().Add(150 * time.Minute)}})
+	if err != nil || got.Takes != 4*time.Hour || got.Late != 2 || len(got.Limits) != 1 || !strings.Contains(got.Limits[0], "6 orders for great.example take 4h") {
+		t.Errorf("it says %+v, %v; want four hours for the domain, and two that cannot be ready", got, err)
+	}
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"sort"
 	"time"
 )
@@ -34,6 +35,21 @@ func (b *Book) RenewingWithin(n int, account string, in time.Duration) int {
 		return 0
 	}
 	return sort.Search(n, func(i int) bool { return b.Renewing(i+1, account).Takes > in })
+}
+
+// CountsDomains reports whether renewals are counted by registered domain.
+func (b *Book) CountsDomains() bool {
+	return !exempting[b.authority] && slices.ContainsFunc(b.Limits(), func(l Limit) bool { return l.Name == PerDomain })
+}
+
+// RenewingOf is how long n renewals of names of one registered domain take, as far
+// as the CA counts those, and how many of them are done in a time.
+func (b *Book) RenewingOf(domain string, n int, account string, in time.Duration) (all Pacing, done int) {
+	l, _ := b.limit(PerDomain, account, domain)
+	if exempting[b.authority] || !l.set() {
+		return Pacing{}, n
+	}
+	return slower(Pacing{}, l, n), sort.Search(n, func(i int) bool { return slower(Pacing{}, l, i+1).Takes > in })
 }
 
 // Revoking is how long n revocations take at the pace at which one node asks.

@@ -59,3 +59,24 @@ func TestHowManyAreRenewedInTime(t *testing.T) {
 		t.Errorf("1080 revocations: %+v; want 8 a second after the first 80", got)
 	}
 }
+
+func TestRenewalsOfOneDomainAreCountedWhereTheCADoes(t *testing.T) {
+	few := plan.Limit{Name: plan.PerDomain, Count: 10, Period: time.Hour}
+	for _, c := range []struct {
+		authority string
+		overrides []plan.Override
+		counts    bool
+		takes     time.Duration
+		done      int
+	}{
+		{"own-ca", []plan.Override{{Authority: "own-ca", Limit: few}}, true, 2 * time.Hour, 20},
+		{"own-ca", nil, false, 0, 30},
+		{"letsencrypt", []plan.Override{{Authority: "letsencrypt", Limit: few}}, false, 0, 30}, // the same names are exempt
+	} {
+		b := plan.NewBook(c.authority, c.overrides)
+		got, done := b.RenewingOf("great.example", 30, "us", time.Hour)
+		if b.CountsDomains() != c.counts || got.Takes != c.takes || done != c.done {
+			t.Errorf("%s with %+v: counts %v, 30 take %s, %d in an hour; want %v, %s, %d", c.authority, c.overrides, b.CountsDomains(), got.Takes, done, c.counts, c.takes, c.done)
+		}
+	}
+}
