@@ -65,7 +65,7 @@ func realEngine(t *testing.T) (host string, api *client.Client) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { api.Close() })
-	for range 150 {
+	for range 300 {
 		if _, err = api.Ping(t.Context(), client.PingOptions{NegotiateAPIVersion: true}); err == nil {
 			return host, api
 		}
@@ -75,7 +75,7 @@ func realEngine(t *testing.T) (host string, api *client.Client) {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-	t.Fatalf("dockerd did not answer within 30 s: %v", err)
+	instead("dockerd does not answer here within a minute: " + err.Error())
 	return "", nil
 }
 

@@ -62,7 +62,7 @@ func realSystemd(t *testing.T) (program, units string) {
 	})
 	program = filepath.Join(dir, "systemctl")
 	os.WriteFile(program, fmt.Appendf(nil, "#!/bin/sh\nXDG_RUNTIME_DIR=%s exec systemctl --user \"$@\"\n", run), 0o700)
-	for range 100 {
+	for range 300 {
 		if exec.Command(program, "list-units").Run() == nil {
 			return program, units
 		}
@@ -72,7 +72,7 @@ func realSystemd(t *testing.T) (program, units string) {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	t.Fatal("systemd did not answer within 10 s")
+	instead("systemd does not answer here within half a minute")
 	return "", ""
 }
 
@@ -121,7 +121,11 @@ func TestARealSystemd(t *testing.T) {
 		{"nothing.service", "restart", "", "Unit nothing.service not found", ""},
 	} {
 		os.Remove(log)
-		u, err := New(Config{Unit: row.unit, Action: row.action, Systemctl: program, Timeout: certfleet.Duration(time.Second)}, dial.Deps{})
+		limit := 30 * time.Second
+		if row.unit == "slow.service" {
+			limit = time.Second
+		}
+		u, err := New(Config{Unit: row.unit, Action: row.action, Systemctl: program, Timeout: certfleet.Duration(limit)}, dial.Deps{})
 		if err != nil {
 			t.Fatal(err)
 		}
