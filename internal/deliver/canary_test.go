@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/store"
@@ -82,6 +83,32 @@ func TestACanaryThatDiesGoesBackAndStopsTheRest(t *testing.T) {
 	y.served(r, bad[0].ID)
 	if d := y.delivery(bad[1].ID); d.Held || d.DueAt.IsZero() {
 		t.Errorf("after force and proof the rest is %+v", d)
+	}
+}
+
+// TestTheRestWaitsForASilentCanaryOnlyAsLongAsItCan: one that cannot be reached
+// says neither yes nor no.
+func TestTheRestWaitsForASilentCanaryOnlyAsLongAsItCan(t *testing.T) {
+	t.Parallel()
+	y := build(t, storetest.SQLite(t))
+	r := y.room(1)
+	c := y.flock()
+	good := y.versionAll(c.ID)
+	y.served(r, good[0].ID)
+	if err := r.Do(t.Context(), good[1].ID); err != nil {
+		t.Fatal(err)
+	}
+	v, err := y.db.Version(t.Context(), good[1].VersionID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := y.versionAll(c.ID)
+	rest := y.delivery(next[1].ID)
+	if tenth := v.NotAfter.Add(-v.NotAfter.Sub(v.NotBefore) / 10).Truncate(time.Millisecond); !rest.Held || !rest.DueAt.Equal(tenth) {
+		t.Fatalf("the rest is %+v, want it held until %s", rest, tenth)
+	}
+	if d := y.now(r, rest.ID); d.Held || d.State != certfleet.DeliveryApplied || y.rack.count(rest.VersionID) != 1 || y.events(c.ID, "canary.passed_over") != 1 {
+		t.Errorf("when it could wait no longer the rest is %+v", d)
 	}
 }
 

@@ -109,7 +109,10 @@ func (r *Room) claim(ctx context.Context, first *certfleet.Delivery, stored *cer
 		if err != nil {
 			return err
 		}
-		if got, err = tx.ClaimDeliveries(ctx, due, r.Owner, now.Add(r.DB.Lease())); err != nil || stored.Rate <= 0 || len(got) == 0 {
+		if got, err = tx.ClaimDeliveries(ctx, due, r.Owner, now.Add(r.DB.Lease())); err != nil || len(got) == 0 {
+			return err
+		}
+		if err := passOver(ctx, tx, got, stored); err != nil || stored.Rate <= 0 {
 			return err
 		}
 		bucket, _, _ = plan.Spend(bucket, pace(stored), now, len(got))

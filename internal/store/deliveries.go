@@ -109,9 +109,10 @@ func (q Q) DueSiblings(ctx context.Context, d *certfleet.Delivery, now time.Time
 		" AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.certificate_id = delivery.certificate_id AND o.target_id = delivery.target_id AND o.lease_until > $2) ORDER BY CASE id WHEN $3 THEN 0 ELSE 1 END, due_at LIMIT $4", d.TargetID, now.UnixMilli(), d.ID, limit)
 }
 
-// ClaimDelivery takes a due delivery for owner until the lease ends.
+// ClaimDelivery takes a due delivery for owner until the lease ends. One that is
+// held and due has waited long enough; d says on that it was held.
 func (t *Tx) ClaimDelivery(ctx context.Context, d *certfleet.Delivery, owner string, until time.Time) error {
-	err := t.changeOne(ctx, "UPDATE delivery SET owner = $1, lease_until = $2, rev = rev + 1 WHERE id = $3 AND rev = $4 AND lease_until <= $5",
+	err := t.changeOne(ctx, "UPDATE delivery SET owner = $1, lease_until = $2, held = 0, rev = rev + 1 WHERE id = $3 AND rev = $4 AND lease_until <= $5",
 		owner, until.UnixMilli(), d.ID, d.Rev, t.now.UnixMilli())
 	if err == nil {
 		d.Owner, d.LeaseUntil, d.Rev = owner, until, d.Rev+1

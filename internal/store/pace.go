@@ -83,10 +83,16 @@ func (q Q) GroupBusy(ctx context.Context, g *certfleet.StoredTarget, now time.Ti
 // it was seen serving, or holds the version where nobody looks.
 const sung = `(cd.state IN ('served', 'superseded') OR cd.state = 'applied' AND cd.problem = '' AND (c.proof = 'none' OR c.probe IN ('', '[]', 'null')))`
 
+// lastMoment is when a delivery that is held waits no longer for a canary that says
+// nothing: a tenth of the life of what its target was handed last is left then.
+// Never, where nothing was.
+const lastMoment = `coalesce((SELECT v.not_after - (v.not_after - v.not_before) / 10 FROM delivery o JOIN version v ON v.id = o.version_id
+	WHERE o.certificate_id = delivery.certificate_id AND o.target_id = delivery.target_id AND o.version_id <> delivery.version_id AND o.sent_at > 0 ORDER BY o.sent_at DESC LIMIT 1), 0)`
+
 // holdForCanary lets the deliveries of a version to the members of a group wait
-// until the group's canary was seen serving it.
+// until the group's canary was seen serving it, or what they have ends soon.
 func (t *Tx) holdForCanary(ctx context.Context, version int64) error {
-	_, err := t.change(ctx, `UPDATE delivery SET held = 1, due_at = 0, rev = rev + 1, problem = 'it waits until the canary of its group is seen serving this version'
+	_, err := t.change(ctx, `UPDATE delivery SET held = 1, due_at = `+lastMoment+`, rev = rev + 1, problem = 'it waits until the canary of its group is seen serving this version'
 		WHERE version_id = $1 AND state = 'due' AND EXISTS (
 			SELECT 1 FROM target m JOIN target c ON c.tenant_id = m.tenant_id AND c.grp = m.grp AND c.canary = 1 AND c.grp <> ''
 			JOIN delivery cd ON cd.version_id = $1 AND cd.target_id = c.id AND NOT `+sung+`
@@ -105,9 +111,10 @@ func (t *Tx) FreeHeld(ctx context.Context, version int64, canary *certfleet.Stor
 	return n, err
 }
 
-// TellHeld says to what waits for a canary why it goes on waiting.
-func (t *Tx) TellHeld(ctx context.Context, version int64, canary *certfleet.StoredTarget, problem, advice string) error {
-	_, err := t.change(ctx, `UPDATE delivery SET problem = $1, advice = $2, rev = rev + 1
+// StopHeld says to what waits for a canary why it goes on waiting, until somebody
+// ends that.
+func (t *Tx) StopHeld(ctx context.Context, version int64, canary *certfleet.StoredTarget, problem, advice string) error {
+	_, err := t.change(ctx, `UPDATE delivery SET problem = $1, advice = $2, due_at = 0, rev = rev + 1
 		WHERE version_id = $3 AND held = 1 AND target_id IN (SELECT id FROM target WHERE tenant_id = $4 AND grp = $5 AND grp <> '')`,
 		problem, advice, version, orDefault(canary.Tenant), canary.Group)
 	return err

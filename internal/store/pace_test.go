@@ -69,7 +69,7 @@ func TestAGroupWaitsForItsCanary(t *testing.T) {
 			}
 		}
 		write(t, db, func(ctx context.Context, tx *store.Tx) error {
-			return tx.TellHeld(ctx, f.version.ID, &g[0], "it failed", "mend it")
+			return tx.StopHeld(ctx, f.version.ID, &g[0], "it failed", "mend it")
 		})
 		if d := at(t, db, f.version.ID, g[1].ID); !d.Held || d.Problem != "it failed" || d.Advice != "mend it" {
 			t.Errorf("after the canary failed: %+v", d)
