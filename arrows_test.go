@@ -53,6 +53,7 @@ var arrows = map[string]string{
 
 	"internal/store/storetest":        "internal/trial",
 	"internal/target/redis/redistest": "internal/trial",
+	"internal/target/sftp/sshtest":    "internal/porttest internal/trial",
 }
 
 // confined names what may be imported by few rooms only.

@@ -3,9 +3,6 @@ package agent
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/pem"
 	"log/slog"
 	"net"
 	"os"
@@ -21,24 +18,8 @@ import (
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
+	"github.com/certfleet/certfleet/internal/target/sftp/sshtest"
 )
-
-func newKey(t testing.TB) (signer ssh.Signer, private []byte) {
-	t.Helper()
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(key, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err = ssh.NewSignerFromKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer, pem.EncodeToMemory(block)
-}
 
 // kit is an agent in folders of its own.
 type kit struct {
@@ -73,8 +54,8 @@ func newKit(t testing.TB, change func(*Config)) *kit {
 	dir := t.TempDir()
 	k := &kit{TB: t, log: &logBuffer{}}
 	var hostText []byte
-	k.host, hostText = newKey(t)
-	k.login, _ = newKey(t)
+	k.host, hostText = sshtest.Key(t, "ed25519")
+	k.login, _ = sshtest.Key(t, "ed25519")
 	hostFile := filepath.Join(dir, "host_key")
 	if err := os.WriteFile(hostFile, hostText, 0o600); err != nil {
 		t.Fatal(err)

@@ -21,15 +21,16 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
+	"github.com/certfleet/certfleet/internal/target/sftp/sshtest"
 )
 
 func TestOnlyTheConfiguredUserAndKeyGetIn(t *testing.T) {
 	t.Parallel()
-	extra, _ := newKey(t)
+	extra, _ := sshtest.Key(t, "ed25519")
 	file := filepath.Join(t.TempDir(), "authorized")
 	k := newKit(t, func(c *Config) { c.SFTP.AuthorizedKeysFile = file })
 	k.run()
-	stranger, _ := newKey(t)
+	stranger, _ := sshtest.Key(t, "ed25519")
 	for _, who := range []struct {
 		user string
 		key  ssh.Signer

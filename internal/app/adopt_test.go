@@ -13,6 +13,7 @@ import (
 	"github.com/certfleet/certfleet/internal/app"
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/pebble"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
@@ -27,7 +28,7 @@ type lostAndFound struct {
 
 func newLostAndFound(t *testing.T) *lostAndFound {
 	t.Helper()
-	port := freePort(t)
+	port := porttest.Port(t)
 	ca, err := pebble.Start(pebble.Options{HTTPPort: port, Wrap: withoutLists})
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ import (
 	"github.com/certfleet/certfleet/internal/app"
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/probe"
 )
 
@@ -124,7 +125,7 @@ type hut struct {
 // that label.
 func newHut(t *testing.T, label string) *hut {
 	t.Helper()
-	h := &hut{T: t, dir: t.TempDir(), at: string(addr(freePort(t))), port: freePort(t)}
+	h := &hut{T: t, dir: t.TempDir(), at: string(addr(porttest.Port(t))), port: porttest.Port(t)}
 	os.Symlink(filepath.Join(h.dir, "certs", "live", label), filepath.Join(h.dir, "pair"))
 	var login ssh.PublicKey
 	h.key, login = h.sshKey("login")
@@ -232,7 +233,7 @@ type manor struct {
 func newManor(t *testing.T) *manor {
 	t.Helper()
 	m := &manor{house: &house{T: t}, conf: manager(t)}
-	m.conf.Listen.API = addr(freePort(t))
+	m.conf.Listen.API = addr(porttest.Port(t))
 	m.conf.Outbound.Allow = loopback
 	var err error
 	if m.ca, err = pki.NewCA("somewhere else", time.Now()); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/demand"
 	"github.com/certfleet/certfleet/internal/pebble"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
@@ -22,7 +23,7 @@ import (
 func TestANameIsOrderedWhileAnEdgeWaits(t *testing.T) {
 	t.Parallel()
 	f := start(t, pebble.Options{})
-	f.Config.Listen.Edge = addr(freePort(t))
+	f.Config.Listen.Edge = addr(porttest.Port(t))
 	f.Config.Edge.Trusted = config.Prefixes{netip.MustParsePrefix("127.0.0.0/8")}
 	f.Demand.Rules = &demand.Rules{Patterns: []*regexp.Regexp{regexp.MustCompile(`^[a-z]+\.certfleet\.test$`)}, Wait: 20 * time.Second}
 	f.run(t)

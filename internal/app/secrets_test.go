@@ -23,6 +23,7 @@ import (
 	"github.com/certfleet/certfleet/internal/keeper"
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
 )
@@ -160,7 +161,7 @@ func (f *fleet) searched(t *testing.T, certificate int64, dump, text []byte) {
 
 func startTelling(t *testing.T, log *said, hmac string) *fleet {
 	t.Helper()
-	o := pebble.Options{HTTPPort: freePort(t), EABRequired: true, EABKeys: map[string]string{"kid-1": hmac}, Blocked: []string{"blocked.example"}, NonceReject: 20}
+	o := pebble.Options{HTTPPort: porttest.Port(t), EABRequired: true, EABKeys: map[string]string{"kid-1": hmac}, Blocked: []string{"blocked.example"}, NonceReject: 20}
 	ca, err := pebble.Start(o)
 	if err != nil {
 		t.Fatal(err)

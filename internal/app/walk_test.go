@@ -27,23 +27,13 @@ type fleet struct {
 	dir string
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	port, giveBack, err := porttest.Take()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(giveBack)
-	return port
-}
-
 // start boots Pebble and a node that uses it.
 func start(t *testing.T, o pebble.Options) *fleet { return startOn(t, o, "") }
 
 // startOn does so on a store of its own choice, empty for a fresh SQLite file.
 func startOn(t *testing.T, o pebble.Options, where config.Database) *fleet {
 	t.Helper()
-	o.HTTPPort, o.TLSPort = freePort(t), freePort(t)
+	o.HTTPPort, o.TLSPort = porttest.Port(t), porttest.Port(t)
 	ca, err := pebble.Start(o)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/certfleet/certfleet/internal/porttest"
 )
 
 // place is a client's configuration and its folders.
@@ -34,7 +36,7 @@ func newPlace(t testing.TB, public string, more ...string) *place {
 		os.Mkdir(d, 0o700)
 	}
 	key, hostKey := keyFile(t)
-	p.host = host{freePort(t), "certdeploy", hostKey, p.source}
+	p.host = host{porttest.Port(t), "certdeploy", hostKey, p.source}
 	text := fmt.Sprintf("destination: %s\nsource: %s\nupdate_delay: 0s\nsftpd:\n  listen_port: %d\n  listen_address: 127.0.0.1\n  privkey_filename: %s\n  server_pubkey: %s\n%s\n", p.destination, p.source, p.host.port, key, public, strings.Join(more, "\n"))
 	os.WriteFile(p.file, []byte(text), 0o600)
 	return p

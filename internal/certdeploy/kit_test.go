@@ -3,16 +3,12 @@ package certdeploy
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/pem"
 	"flag"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,13 +16,12 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/agent"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
-	"github.com/certfleet/certfleet/internal/trial"
+	"github.com/certfleet/certfleet/internal/porttest"
+	"github.com/certfleet/certfleet/internal/target/sftp/sshtest"
 )
 
 // TestMain lets the test binary be each of the two programs.
@@ -82,26 +77,7 @@ func (l *buffer) String() string {
 }
 
 // keyFile writes a new private key and answers its file and public line.
-func keyFile(t testing.TB) (file, public string) {
-	t.Helper()
-	pub, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(key, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file = filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	sshPub, err := ssh.NewPublicKey(pub)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(sshPub)))
-}
+func keyFile(t testing.TB) (file, public string) { t.Helper(); return sshtest.KeyFile(t, "ed25519") }
 
 var authority = sync.OnceValues(func() (*pki.CA, error) { return pki.NewCA("certdeploy", time.Now()) })
 
@@ -154,16 +130,6 @@ type host struct {
 	path    string // what is staged there
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // ours starts certfleet's agent, into which public may push.
 func ours(t testing.TB, public string) (h host, live string) {
 	t.Helper()
@@ -188,33 +154,8 @@ func ours(t testing.TB, public string) (h host, live string) {
 // sshd starts this machine's OpenSSH server.
 func sshd(t testing.TB, public string) host {
 	t.Helper()
-	trial.Program(t, "sshd", "openssh-server")
-	if os.Getuid() == 0 {
-		os.MkdirAll("/run/sshd", 0o755) // where it separates privileges
-	}
-	me, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	hostFile, hostKey := keyFile(t)
-	h := host{freePort(t), me.Username, hostKey, filepath.Join(dir, "staging")}
-	conf := fmt.Sprintf("ListenAddress 127.0.0.1\nPort %d\nHostKey %s\nPidFile none\nAuthorizedKeysFile %s/authorized\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\nSubsystem sftp internal-sftp\n", h.port, hostFile, dir)
-	os.WriteFile(filepath.Join(dir, "authorized"), []byte(public+"\n"), 0o600)
-	os.WriteFile(filepath.Join(dir, "sshd_config"), []byte(conf), 0o600)
-	cmd := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", filepath.Join(dir, "sshd_config"))
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	eventually(t, "sshd listens", func() bool {
-		c, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(h.port))
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	return h
+	s := sshtest.Serve(t, "ed25519", public)
+	return host{s.Port, s.User, s.HostKey, filepath.Join(s.Dir, "staging")}
 }
 
 func (h host) entry(domains string, more ...string) string {
@@ -228,7 +169,7 @@ func (h host) entry(domains string, more ...string) string {
 // nobody is a host that refuses connections.
 func nobody(t testing.TB) host {
 	_, hostKey := keyFile(t)
-	return host{freePort(t), "certdeploy", hostKey, "/nowhere"}
+	return host{porttest.Port(t), "certdeploy", hostKey, "/nowhere"}
 }
 
 // site is a server's configuration and its folders.

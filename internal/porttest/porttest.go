@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"testing"
 )
 
 // The range is below the ports that the kernel gives to connections.
@@ -41,6 +42,17 @@ func Take() (port int, giveBack func(), err error) {
 		lock.Close()
 	}
 	return 0, nil, errNone
+}
+
+// Port is Take for as long as a test runs.
+func Port(t testing.TB) int {
+	t.Helper()
+	port, giveBack, err := Take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(giveBack)
+	return port
 }
 
 func free(port int) bool {

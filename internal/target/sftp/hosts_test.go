@@ -1,66 +1,23 @@
 package sftp
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/pem"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/agent"
 	"github.com/certfleet/certfleet/internal/dial"
+	"github.com/certfleet/certfleet/internal/target/sftp/sshtest"
 	"github.com/certfleet/certfleet/internal/target/targettest"
-	"github.com/certfleet/certfleet/internal/trial"
 )
-
-// keyFile writes a new private key and answers its file and public line.
-func keyFile(t testing.TB, kind string) (file, public string) {
-	t.Helper()
-	var key any
-	var err error
-	switch kind {
-	case "ed25519":
-		_, key, err = ed25519.GenerateKey(rand.Reader)
-	case "ecdsa":
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "rsa":
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(key, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file = filepath.Join(t.TempDir(), "key_"+kind)
-	text := pem.EncodeToMemory(block)
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.ParsePrivateKey(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file, string(bytes.TrimSpace(ssh.MarshalAuthorizedKey(signer.PublicKey())))
-}
 
 // host is a machine to push to.
 type host struct {
@@ -88,78 +45,20 @@ func (h host) target(t testing.TB, change func(*Config)) *Target {
 	return target
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // sshd starts this machine's OpenSSH server for whoever runs the test.
 func sshd(t testing.TB, keyKind string, more ...string) host {
 	t.Helper()
-	trial.Program(t, "sshd", "openssh-server")
-	if os.Getuid() == 0 {
-		os.MkdirAll("/run/sshd", 0o755) // where it separates privileges
-	}
-	dir := t.TempDir()
-	hostFile, hostKey := keyFile(t, keyKind)
-	login, public := keyFile(t, "ed25519")
-	h := host{port: freePort(t), user: userName(t), key: login, hostKey: hostKey, folder: filepath.Join(dir, "certs")}
-	conf := fmt.Sprintf("ListenAddress 127.0.0.1\nPort %d\nHostKey %s\nPidFile none\nAuthorizedKeysFile %s/authorized\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\nSubsystem sftp internal-sftp\n", h.port, hostFile, dir)
-	for _, line := range more {
-		conf += line + "\n"
-	}
-	os.WriteFile(filepath.Join(dir, "authorized"), []byte(public+"\n"), 0o600)
-	os.WriteFile(filepath.Join(dir, "sshd_config"), []byte(conf), 0o600)
-	cmd := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", filepath.Join(dir, "sshd_config"))
-	out := &bytes.Buffer{}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			t.Logf("sshd says:\n%s", out)
-		}
-	})
-	await(t, h.port)
-	return h
-}
-
-func userName(t testing.TB) string {
-	t.Helper()
-	out, err := exec.Command("id", "-un").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(bytes.TrimSpace(out))
-}
-
-func await(t testing.TB, port int) {
-	t.Helper()
-	for range 200 {
-		c, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err == nil {
-			c.Close()
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Fatal("the server does not listen")
+	login, public := sshtest.KeyFile(t, "ed25519")
+	s := sshtest.Serve(t, keyKind, public, more...)
+	return host{port: s.Port, user: s.User, key: login, hostKey: s.HostKey, folder: filepath.Join(s.Dir, "certs")}
 }
 
 // ours starts our agent; live is where certificates go live.
 func ours(t testing.TB, change func(*agent.Config)) (h host, live string) {
 	t.Helper()
 	dir := t.TempDir()
-	hostFile, hostKey := keyFile(t, "ed25519")
-	login, public := keyFile(t, "ed25519")
+	hostFile, hostKey := sshtest.KeyFile(t, "ed25519")
+	login, public := sshtest.KeyFile(t, "ed25519")
 	c := agent.Config{Staging: filepath.Join(dir, "staging"), Dir: filepath.Join(dir, "certs"), SFTP: agent.SFTP{HostKeys: []string{hostFile}, AuthorizedKeys: []string{public}}}
 	if change != nil {
 		change(&c)

@@ -15,6 +15,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/agent"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/probe"
 	"github.com/certfleet/certfleet/internal/target/targettest"
 	"github.com/certfleet/certfleet/internal/trial"
@@ -70,7 +71,7 @@ http {
 func TestPushIsServedByNginxBehindAgent(t *testing.T) {
 	t.Parallel()
 	trial.Program(t, "nginx", "nginx")
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), porttest.Port(t)
 	conf := filepath.Join(dir, "nginx.conf")
 	h, live := ours(t, func(c *agent.Config) {
 		parsed, err := agent.Parse([]byte("updaters:\n  web:\n    type: nginx\n    conf: "+conf+"\n    prefix: "+dir+"\n    retries: -1\n"), "test")

@@ -14,6 +14,8 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/agent"
 	"github.com/certfleet/certfleet/internal/dial"
+	"github.com/certfleet/certfleet/internal/porttest"
+	"github.com/certfleet/certfleet/internal/target/sftp/sshtest"
 	"github.com/certfleet/certfleet/internal/target/targettest"
 	"github.com/certfleet/certfleet/internal/trial"
 )
@@ -75,7 +77,7 @@ func TestChangedHostKeyGetsNothing(t *testing.T) {
 	t.Parallel()
 	h := sshd(t, "ed25519")
 	for _, kind := range []string{"ed25519", "rsa"} {
-		_, other := keyFile(t, kind)
+		_, other := sshtest.KeyFile(t, kind)
 		known, _ := parsePins([]string{other})
 		shown, _ := parsePins([]string{h.hostKey})
 		r := deliver(t, h.target(t, func(c *Config) { c.HostKeys = []string{other} }), shop(t, 1))[0]
@@ -88,7 +90,7 @@ func TestChangedHostKeyGetsNothing(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
-	_, key := keyFile(t, "ed25519")
+	_, key := sshtest.KeyFile(t, "ed25519")
 	no := false
 	good := Config{Host: "edge1", Key: "file:/k", HostKeys: []string{key}}
 	for name, change := range map[string]func(*Config){
@@ -114,7 +116,7 @@ func TestConfigIsChecked(t *testing.T) {
 func TestLoginProblemsCarryAdvice(t *testing.T) {
 	t.Parallel()
 	h := sshd(t, "ed25519")
-	other, _ := keyFile(t, "ed25519")
+	other, _ := sshtest.KeyFile(t, "ed25519")
 	refused(t, deliver(t, h.target(t, func(c *Config) { c.Key = "file:" + other }), shop(t, 1))[0].Err, certfleet.Denied)
 	refused(t, deliver(t, h.target(t, func(c *Config) { c.Key = "file:" + other + ".none" }), shop(t, 1))[0].Err, certfleet.NotFound)
 	garbled := filepath.Join(t.TempDir(), "key")
@@ -123,7 +125,7 @@ func TestLoginProblemsCarryAdvice(t *testing.T) {
 	if refused(t, err, certfleet.Invalid); strings.Contains(err.Error(), "hunter2") {
 		t.Error("the error repeats the secret")
 	}
-	refused(t, deliver(t, h.target(t, func(c *Config) { c.Port = freePort(t) }), shop(t, 1))[0].Err, certfleet.Unreachable)
+	refused(t, deliver(t, h.target(t, func(c *Config) { c.Port = porttest.Port(t) }), shop(t, 1))[0].Err, certfleet.Unreachable)
 }
 
 func TestModesAndChosenFilesAtOpenSSH(t *testing.T) {
@@ -302,8 +304,8 @@ func TestSilentHostIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, hostKey := keyFile(t, "ed25519")
-	login, _ := keyFile(t, "ed25519")
+	_, hostKey := sshtest.KeyFile(t, "ed25519")
+	login, _ := sshtest.KeyFile(t, "ed25519")
 	silent := host{port: l.Addr().(*net.TCPAddr).Port, user: "x", key: login, hostKey: hostKey}
 	stuck := certdeployStandIn(t, "SSH-2.0-OpenSSH_9.2", true)
 	for name, h := range map[string]host{"before the handshake": silent, "after the login": stuck.host} {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/certfleet/certfleet/internal/target/sftp/sshtest"
 )
 
 // standIn answers as certdeploy's client does on the wire: STAT, OPEN, READ,
@@ -32,8 +34,8 @@ type standIn struct {
 
 func certdeployStandIn(t *testing.T, banner string, stuck bool) *standIn {
 	t.Helper()
-	hostFile, hostKey := keyFile(t, "ed25519")
-	login, _ := keyFile(t, "ed25519")
+	hostFile, hostKey := sshtest.KeyFile(t, "ed25519")
+	login, _ := sshtest.KeyFile(t, "ed25519")
 	text, _ := os.ReadFile(hostFile)
 	signer, err := ssh.ParsePrivateKey(text)
 	if err != nil {
