@@ -42,3 +42,18 @@ func TestAServiceThatGoesBackIsNoticedByItsAgentsLooks(t *testing.T) {
 		k.told("delivery.unseen", map[string]int{"sftp": 2, certfleet.TypePull: 1}[typ], "")
 	}
 }
+
+// TestAReportDoesNotEndAPushThatIsToTellServicesAgain has the agent report what it
+// holds while somebody asked to deliver it by force.
+func TestAReportDoesNotEndAPushThatIsToTellServicesAgain(t *testing.T) {
+	for served, want := range map[string]certfleet.DeliveryState{"": certfleet.DeliveryDue, "0ld": certfleet.DeliveryDue, "f00d": certfleet.DeliveryServed} {
+		k, _ := pushed(t)
+		d := k.delivery()
+		d.State, d.DueAt = certfleet.DeliveryDue, time.Now()
+		k.tx(func(ctx context.Context, tx *store.Tx) error { return tx.SaveDelivery(ctx, d) })
+		k.says("edge-1", api.AgentReport{Round: "r", Lineages: []api.AgentLineage{{Certificate: "shop", Fingerprint: "f00d", Served: served}}})
+		if d := k.delivery(); d.State != want || want == certfleet.DeliveryDue && d.DueAt.IsZero() {
+			t.Errorf("served is %q: it is %s, due %s; want %s", served, d.State, d.DueAt, want)
+		}
+	}
+}

@@ -176,7 +176,7 @@ func moved(d *certfleet.Delivery, l api.AgentLineage, want string, t *certfleet.
 		return kind
 	}
 	switch {
-	case holds && (d.State == certfleet.DeliveryDue || d.State == certfleet.DeliverySent || d.State == certfleet.DeliveryFailed):
+	case holds && (d.State == certfleet.DeliveryDue && !again(d, t, l, want) || d.State == certfleet.DeliverySent || d.State == certfleet.DeliveryFailed):
 		d.State, d.AppliedAt, d.Attempts, d.DueAt = certfleet.DeliveryApplied, now, 0, time.Time{}
 		if d.SentAt.IsZero() {
 			d.SentAt = now
@@ -205,6 +205,12 @@ func moved(d *certfleet.Delivery, l api.AgentLineage, want string, t *certfleet.
 		return map[bool]string{true: "delivery.recovered", false: "delivery.troubled"}[d.Problem == ""]
 	}
 	return ""
+}
+
+// again reports whether a delivery is about to be pushed once more, so that services
+// are told again: that the agent holds it already does not end that.
+func again(d *certfleet.Delivery, t *certfleet.StoredTarget, l api.AgentLineage, want string) bool {
+	return !d.SentAt.IsZero() && !t.Pulled() && l.Served != want
 }
 
 // fellBack notes that a service which was seen serving it serves something else by
