@@ -91,8 +91,3 @@ func (l listed) onto(to []Proof) []Proof {
 	}
 	return to
 }
-
-// SetNames reads the names of a set.
-func (d *DB) SetNames(ctx context.Context, set int64) ([]string, error) {
-	return d.words(ctx, "SELECT coalesce(n.domain_name, '') FROM unique_fqdn_set_2_domain s LEFT JOIN domain n ON n.id = s.domain_id WHERE s.unique_fqdn_set_id = ? ORDER BY n.id", set)
-}
