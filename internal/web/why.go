@@ -40,8 +40,8 @@ func (s *server) why(ctx context.Context, in *ByName) (*out[api.Why], error) {
 }
 
 // gather reads the facts; each is found by an index. They are asked for one after
-// the other: side by side they took three times as long, because each connection
-// to PostgreSQL plans every question anew.
+// the other: side by side they took longer where PostgreSQL shared two busy cores
+// with us, which may be that each connection has to plan every question itself.
 func (s *server) gather(ctx context.Context, subject string) (*story, error) {
 	st := &story{now: time.Now().UTC()}
 	st.w.Subject = short(subject)
