@@ -3,6 +3,8 @@ package issue
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -66,9 +68,12 @@ func (r *Room) authorize(ctx context.Context, j *job, ord acme.Order) (time.Dura
 			return 0, r.fail(ctx, j, failure{typ: "expired", msg: "the authorization of " + z.Name.String() + " is " + z.Status, advice: "wait: a new order follows"})
 		}
 	}
-	work, err := r.intend(ctx, j, all)
+	work, taken, err := r.intend(ctx, j, all)
 	if err != nil {
 		return 0, err
+	}
+	if taken {
+		return handshakeTurn, nil
 	}
 	r.at("intended")
 	if err := r.present(ctx, j, work); err != nil {
@@ -121,32 +126,31 @@ func proved(status string) bool {
 
 // intend records all that the CA said, and what is about to be presented for
 // it, in one commit. A challenge whose present is the commit is presented by it.
-func (r *Room) intend(ctx context.Context, j *job, all []acme.Authorization) ([]*pending, error) {
+// It reports when a name's handshakes are taken by another order: then nothing is
+// presented.
+func (r *Room) intend(ctx context.Context, j *job, all []acme.Authorization) (_ []*pending, taken bool, err error) {
 	var work []*pending
 	for _, z := range all {
 		p := &pending{authz: z, row: row(j, z)}
 		if z.Status == statusPending {
 			if err := r.pick(ctx, j, p); err != nil {
-				return nil, err
+				return nil, false, err
 			}
-			work = append(work, p)
-			continue
 		}
 		work = append(work, p)
 	}
-	err := r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
+	err = r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
+		if taken, err = handshakesTaken(ctx, tx, work); err != nil {
+			return err
+		}
 		for _, p := range work {
 			if err := tx.SeeAuthorization(ctx, &p.row); err != nil {
 				return err
 			}
-			if p.solver == nil {
+			if p.solver == nil || taken {
 				continue
 			}
-			p.stored.AuthorizationID = p.row.ID
-			if p.stored.Type != certfleet.DNS01 {
-				p.stored.PresentedAt = tx.Now() // any node answers from this row: the commit is the present
-			}
-			if err := tx.IntendChallenge(ctx, &p.stored); err != nil {
+			if err := intendOne(ctx, tx, j, p); err != nil {
 				return err
 			}
 		}
@@ -158,7 +162,46 @@ func (r *Room) intend(ctx context.Context, j *job, all []acme.Authorization) ([]
 			left = append(left, p)
 		}
 	}
-	return left, err
+	return left, taken, err
+}
+
+func intendOne(ctx context.Context, tx *store.Tx, j *job, p *pending) error {
+	p.stored.AuthorizationID = p.row.ID
+	if p.stored.Type != certfleet.DNS01 {
+		p.stored.PresentedAt = tx.Now() // any node answers from this row: the commit is the present
+	}
+	if err := tx.IntendChallenge(ctx, &p.stored); err != nil {
+		return err
+	}
+	if p.stored.Type != certfleet.TLSALPN01 || !p.waits(j.now) || p.stored.PresentedAt.Equal(tx.Now()) {
+		return nil
+	}
+	p.stored.PresentedAt = tx.Now() // it had its turn before, and now has another
+	return tx.Presented(ctx, p.stored.ID, p.stored.State)
+}
+
+// handshakeTurn is how soon an order asks again whether handshakes are its own. It
+// is long enough that no worker waits for it.
+const handshakeTurn = 3 * time.Second
+
+// handshakesTaken reports whether another order of one of the names has a CA look
+// at tls-alpn-01 right now. A handshake shows one answer (RFC 8737 section 3), so
+// a primary and a backup, or an ECDSA and an RSA certificate, go one after the other.
+func handshakesTaken(ctx context.Context, tx *store.Tx, work []*pending) (bool, error) {
+	now := tx.Now()
+	var wanted []*certfleet.StoredChallenge
+	for _, p := range work {
+		if p.solver != nil && p.stored.Type == certfleet.TLSALPN01 && p.waits(now) {
+			wanted = append(wanted, &p.stored)
+		}
+	}
+	slices.SortFunc(wanted, func(a, b *certfleet.StoredChallenge) int { return strings.Compare(a.Name.String(), b.Name.String()) })
+	for _, c := range wanted {
+		if taken, err := tx.HandshakeTaken(ctx, c, now.Add(-answerAgain)); err != nil || taken {
+			return taken, err
+		}
+	}
+	return false, nil
 }
 
 func row(j *job, z acme.Authorization) certfleet.Authorization {

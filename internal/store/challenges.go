@@ -132,6 +132,18 @@ func (t *Tx) IntendChallenge(ctx context.Context, c *certfleet.StoredChallenge) 
 	return challenges.insert(ctx, t, c)
 }
 
+// HandshakeTaken reports whether another order had a challenge of the same type
+// presented or answered for the name since, and no verdict. Until the transaction
+// ends nobody else is told that it is not.
+func (t *Tx) HandshakeTaken(ctx context.Context, c *certfleet.StoredChallenge, since time.Time) (bool, error) {
+	if _, err := t.change(ctx, "UPDATE domain SET challenge = challenge WHERE tenant_id = $1 AND name = $2", orDefault(c.Tenant), c.Name.String()); err != nil {
+		return false, err
+	}
+	n, err := t.number(ctx, `SELECT count(*) FROM challenge WHERE name = $1 AND type = $2 AND cleaned_at = 0 AND order_id <> $3
+		AND (presented_at > $4 OR answered_at > $4) AND status NOT IN ('valid', 'invalid')`, c.Name.String(), string(c.Type), c.OrderID, since.UnixMilli())
+	return n > 0, err
+}
+
 // ChallengesOf lists the challenges of an order.
 func (q Q) ChallengesOf(ctx context.Context, order int64) ([]certfleet.StoredChallenge, error) {
 	return challenges.list(ctx, q, "WHERE order_id = $1 ORDER BY id", order)
@@ -188,9 +200,23 @@ func (q Q) ChallengeByToken(ctx context.Context, token string) (*certfleet.Store
 	return challenges.one(ctx, q, "WHERE token = $1 AND type = 'http-01' AND cleaned_at = 0 ORDER BY id DESC", token)
 }
 
-// ChallengeByName finds the open challenge of a type for a name.
+// ChallengeByName finds the open challenge of a type for a name: of several the one
+// that was presented last.
 func (q Q) ChallengeByName(ctx context.Context, name string, typ certfleet.ChallengeType) (*certfleet.StoredChallenge, error) {
-	return challenges.one(ctx, q, "WHERE name = $1 AND type = $2 AND cleaned_at = 0 ORDER BY id DESC", name, string(typ))
+	list, err := challenges.list(ctx, q, "WHERE name = $1 AND type = $2 AND cleaned_at = 0 ORDER BY id DESC LIMIT 100", name, string(typ))
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, &certfleet.Error{Kind: certfleet.NotFound, Msg: "no such challenge"}
+	}
+	last := &list[0]
+	for i := range list {
+		if list[i].PresentedAt.After(last.PresentedAt) {
+			last = &list[i]
+		}
+	}
+	return last, nil
 }
 
 // Hits adds looks at challenges, counted by token; one write for many.
