@@ -15,6 +15,7 @@ import (
 	"github.com/certfleet/certfleet/client"
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 const sighup = syscall.SIGHUP
@@ -155,6 +156,7 @@ func TestAPushIsProvedByWhatItsAgentSees(t *testing.T) {
 // TestReportsWaitForAManagerThatIsAway lets pairs go live at agents while the manager
 // is down: when it is back it hears of each, once, and nothing is fetched or pushed.
 func TestReportsWaitForAManagerThatIsAway(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	const agents, each = 3, 20
 	m := newManor(t)
@@ -216,6 +218,7 @@ func (h *hut) plain() {
 // yet, as every new one is by a clock that is behind. It is refused and told of, the
 // last good one stays, others arrive meanwhile, and it is taken once its time has come.
 func TestWhatAnAgentsClockRefusesWaitsAndStopsNothing(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	m, h := newManor(t), newHut(t, "one.example")
 	if _, err := m.c.AddTarget(t.Context(), client.Target{Label: "edge-1", Type: "pull"}); err != nil {

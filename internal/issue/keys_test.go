@@ -9,11 +9,13 @@ import (
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // TestKeyCyclesShareAndKeepKeys takes certificates through a CA: which of them
 // get the same key follows the cycle, and a key that was revoked is not used again.
 func TestKeyCyclesShareAndKeepKeys(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r := h.room(nil)

@@ -100,6 +100,7 @@ func TestNamesThatFailAreNotAskedForTooOften(t *testing.T) {
 }
 
 func TestRenewalsInTheirWindowPassAFullAccount(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	bubble(t, fakeca.Options{}, func(f *fleet) {
 		f.allow(30)
