@@ -43,6 +43,20 @@ func TestLifeOfAChallenge(t *testing.T) {
 			!got.PresentedAt.Equal(now) || !got.AnsweredAt.Equal(now) {
 			t.Errorf("after presenting: %+v, %v", got, err)
 		}
+		for order, want := range map[int64]bool{f.order.ID: false, f.order.ID + 1: true} {
+			write(t, db, func(ctx context.Context, tx *store.Tx) error {
+				c := *got
+				c.OrderID = order
+				if taken, err := tx.HandshakeTaken(ctx, &c, now.Add(-time.Minute)); err != nil || taken != want {
+					t.Errorf("for order %d the name is taken: %v, %v", order, taken, err)
+				}
+				taken, err := tx.HandshakeTaken(ctx, &c, now)
+				if taken {
+					t.Errorf("for order %d the name is taken by what was there before", order)
+				}
+				return err
+			})
+		}
 		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.ProveAuthorizations(ctx, f.order.ID) })
 		if all, err := db.AuthorizationsOf(ctx, f.order.ID); err != nil || len(all) != 1 || all[0].Status != "valid" || !all[0].ExpiresAt.IsZero() {
 			t.Errorf("after the CA called the order ready: %+v, %v", all, err)
