@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/certfleet/certfleet/internal/pki/lineage"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // TestMain lets the test binary be the agent, so that it can be killed.
@@ -19,7 +20,7 @@ func TestMain(m *testing.M) {
 	if args, ok := os.LookupEnv("CERTFLEET_TEST_AGENT"); ok {
 		os.Exit(Main(strings.Fields(args), os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	os.Exit(trial.Run(m))
 }
 
 func agentProgram(t testing.TB, args string) *exec.Cmd {

@@ -24,6 +24,7 @@ import (
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // house is a manager that runs, with two hosts behind NAT.
@@ -406,6 +407,7 @@ func TestAgentsHaveAListenerOfTheirOwnWhereTheAPIIsPlain(t *testing.T) {
 }
 
 func TestAnAgentRenewsItsIdentityAtHalfOfItsLife(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	h := newHouse(t)
 	h.app.Enroll.Life = 4 * time.Second

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -47,8 +46,7 @@ func TestMain(m *testing.M) {
 		os.Exit(beNode(place))
 	}
 	beBeside()
-	flag.Set("test.parallel", "6") // most of a test is waiting
-	os.Exit(m.Run())
+	os.Exit(trial.Run(m))
 }
 
 // beNode runs a node until it is told to end or kills itself.

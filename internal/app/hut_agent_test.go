@@ -25,6 +25,7 @@ var loopback = config.Prefixes{netip.MustParsePrefix("127.0.0.0/8")}
 // TestAOneShotAgentFetchesTellsAndProves runs the agent as a timer would: each sync
 // is a process of its own, and when it has ended the manager knows what came of it.
 func TestAOneShotAgentFetchesTellsAndProves(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	m, h := newManor(t), newHut(t, "one.example")
 	if _, err := m.c.AddTarget(t.Context(), client.Target{Label: "edge-1", Type: "pull"}); err != nil {
@@ -103,6 +104,7 @@ func (h *hut) stage(label string, i pki.Issued) {
 // TestAPushIsProvedByWhatItsAgentSees has a target that nobody but its own agent can
 // look at: what the agent says brings the delivery from applied to served.
 func TestAPushIsProvedByWhatItsAgentSees(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	m, h := newManor(t), newHut(t, "one.example")
 	if _, err := m.c.AddTarget(t.Context(), client.Target{Label: "edge-1", Type: "sftp", Spec: map[string]any{"host": "127.0.0.1", "port": h.port,

@@ -13,11 +13,13 @@ import (
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/keeper"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // TestAFleetWithNothingDueIsQuiet lets a node idle over certificates that are
 // due in a month: it looks once a second and writes nothing.
 func TestAFleetWithNothingDueIsQuiet(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	c := config.Default()
 	c.StateDir = t.TempDir()

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/certfleet/certfleet/internal/porttest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // place is a client's configuration and its folders.
@@ -126,6 +127,7 @@ func TestServerPushesToClientAndServicesAreTold(t *testing.T) {
 
 // What a plain SSH server took in, a one-shot run brings live.
 func TestOneShotDeploysWhatAPlainServerTookIn(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	s := newSite(t)
 	h := sshd(t, s.public)

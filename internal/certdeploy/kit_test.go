@@ -3,7 +3,6 @@ package certdeploy
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -22,6 +21,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pki/lineage"
 	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/target/sftp/sshtest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // TestMain lets the test binary be each of the two programs.
@@ -32,8 +32,7 @@ func TestMain(m *testing.M) {
 	case "client":
 		os.Exit(ClientMain(os.Args[1:], os.Stdout, os.Stderr))
 	}
-	flag.Set("test.parallel", "4") // most of a test is waiting
-	os.Exit(m.Run())
+	os.Exit(trial.Run(m))
 }
 
 // program is one of the programs as a process, without what the environment of

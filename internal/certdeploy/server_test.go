@@ -3,6 +3,7 @@ package certdeploy
 import (
 	"bytes"
 	"fmt"
+	"github.com/certfleet/certfleet/internal/trial"
 	"os"
 	"path/filepath"
 	"slices"
@@ -228,6 +229,7 @@ func TestLineageThatIsNotWholeIsKeptAndOneThatIsGoneIsNot(t *testing.T) {
 }
 
 func TestDaemonPushesWhatTheHookQueuesAndRenewsMeanwhile(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	s := newSite(t)
 	h, live := ours(t, s.public)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/certfleet/certfleet/internal/trial"
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 )
@@ -234,6 +235,7 @@ func TestConnectionIsClosedAfterThePush(t *testing.T) {
 }
 
 func TestPushIntervalLiesBetweenClients(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	for _, mode := range []string{"serial", "parallel"} {
 		s := newSite(t)

@@ -227,6 +227,7 @@ func TestAFloodOfUnknownNamesDrivesNoPairOut(t *testing.T) {
 }
 
 func TestAFloodBelowAWildcardDrivesNoPairOutAndOpensOneKey(t *testing.T) {
+	t.Parallel()
 	k := newKit(t)
 	k.room.Pairs = 10
 	k.fill(certfleet.SlotECDSA, time.Hour, "shop.example.com")

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -30,12 +29,12 @@ import (
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/solver/http01"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/trial"
 	"github.com/certfleet/certfleet/internal/work"
 )
 
 func TestMain(m *testing.M) {
-	flag.Set("test.parallel", "4") // most of a test at Pebble is waiting
-	os.Exit(m.Run())
+	os.Exit(trial.Run(m))
 }
 
 // house is a store, a CA and all that outlives a process; rooms come and go.

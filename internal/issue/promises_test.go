@@ -12,6 +12,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 	"github.com/certfleet/certfleet/internal/work"
 )
 
@@ -318,6 +319,7 @@ func TestARefusedReplacesIsDroppedOnce(t *testing.T) {
 }
 
 func TestTroubleAtTheCADoesNotDropReplaces(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	h := build(t, storetest.SQLite(t), pebble.Options{})
 	r, asked := h.room(nil), 0

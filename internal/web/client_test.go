@@ -78,6 +78,7 @@ func TestTheClientRepeatsByItsKey(t *testing.T) {
 }
 
 func TestFollowBeginsAgainWithoutALoss(t *testing.T) {
+	t.Parallel()
 	k := newKit(t)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 300*time.Millisecond) // every stream breaks soon

@@ -70,6 +70,7 @@ func TestHostileIDsFindNothing(t *testing.T) {
 }
 
 func TestHostileFormsAreRefused(t *testing.T) {
+	t.Parallel()
 	k := furnished(t)
 	many := func(n int, s string) string { return strings.Repeat(s, n) }
 	forms := map[string][2]string{

@@ -73,6 +73,7 @@ func primedKit(t *testing.T, end api.TargetRun) *kit {
 }
 
 func TestARedisTargetIsPrimedWhole(t *testing.T) {
+	t.Parallel()
 	k := primedKit(t, api.TargetRun{State: "done", Names: 3, Certificates: 2})
 	_, got := k.older(certfleet.ScopeDeliver, "POST", "/api/redis/prime.json", nil)
 	primed, _ := dig(got, "operations_event.total_primed").(map[string]any)
@@ -86,6 +87,7 @@ func TestARedisTargetIsPrimedWhole(t *testing.T) {
 }
 
 func TestAPrimeThatIsNotWholeIsNoSuccess(t *testing.T) {
+	t.Parallel()
 	for _, end := range []api.TargetRun{{State: "done", Certificates: 2, Failed: 1}, {State: "failed", Problem: "Redis does not answer"}} {
 		k := primedKit(t, end)
 		if _, got := k.older(certfleet.ScopeDeliver, "POST", "/api/redis/prime.json", nil); got["result"] != "error" || !strings.Contains(fmt.Sprint(got["error"]), "target memory") {

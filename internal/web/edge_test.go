@@ -258,6 +258,7 @@ func TestEveryPairThatLeavesIsOnRecord(t *testing.T) {
 }
 
 func TestARevokedTokenLooksNothingUpForLong(t *testing.T) {
+	t.Parallel()
 	k := edgeKit(t)
 	k.hold(90*day, "shop.example.com")
 	looks := func() int {

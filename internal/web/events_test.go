@@ -51,6 +51,7 @@ func numbered(from, to int) (out []string) {
 }
 
 func TestAStreamGoesOnWhereItBroke(t *testing.T) {
+	t.Parallel()
 	k := newKit(t)
 	k.happen(0, 5)
 	first, cursor := k.follow(client.StreamQuery{After: "start", Kind: "test."}, 3)

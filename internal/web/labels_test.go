@@ -84,6 +84,7 @@ func TestEveryListIsFilteredByLabel(t *testing.T) {
 }
 
 func TestTheStreamIsFilteredByLabel(t *testing.T) {
+	t.Parallel()
 	k := newKit(t)
 	k.twin("acme")
 	k.twin("other")

@@ -86,6 +86,7 @@ func TestTheDocumentationNeedsNobodyElse(t *testing.T) {
 }
 
 func TestHealthIsOpenAndSaysNothingElse(t *testing.T) {
+	t.Parallel()
 	k := newKit(t)
 	if r := k.do("", "GET", "/healthz", ""); r.status != 200 || r.body != "ok\n" {
 		t.Errorf("healthz: %d %s", r.status, r.body)

@@ -33,6 +33,7 @@ func sealFile(t *testing.T) string {
 }
 
 func TestEveryLayoutIsServedOverBothVersionsOfTLS(t *testing.T) {
+	trial.InFull(t)
 	seal := sealFile(t)
 	for name, s := range map[string]settings{
 		"layout 1":                  {Options: "layout = 1", Redis: redis.Config{Layout: 1}},

@@ -12,6 +12,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/solver/solvertest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 var _ certfleet.Waiter = (*Solver)(nil)
@@ -169,6 +170,7 @@ func TestMuteChildDoesNotHoldTheCaller(t *testing.T) {
 // TestCallerMayLeave shows that the child goes on with what was begun, so that
 // its memory of the record is not lost, and stays in step.
 func TestCallerMayLeave(t *testing.T) {
+	trial.InFull(t)
 	l := newLab(t, "slow")
 	s, c := l.solver(t), solvertest.Challenge(t, "a")
 	if _, err := s.Present(t.Context(), c); err != nil { // the start is not what is timed here

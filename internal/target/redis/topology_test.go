@@ -44,6 +44,7 @@ func works(t *testing.T, c Config) {
 }
 
 func TestClusterIsWrittenSlotBySlot(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	s := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-config-file", filepath.Join(t.TempDir(), "nodes.conf"))
 	db := goredis.NewClient(&goredis.Options{Addr: s.Addr})

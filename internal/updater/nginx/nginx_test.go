@@ -126,6 +126,7 @@ func (s *server) serves(want string) {
 }
 
 func TestReloadServesWhatIsOnDisk(t *testing.T) {
+	trial.InFull(t)
 	s := start(t)
 	u, err := New(Config{Conf: filepath.Join(s.dir, "nginx.conf"), Prefix: s.dir}, dial.Deps{})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/dial"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // standIn is a systemctl that speaks as the real one does, since no systemd runs
@@ -68,6 +69,7 @@ func TestUnitIsActedOnAndLookedAt(t *testing.T) {
 }
 
 func TestUnitThatDoesNotComeUpIsAnError(t *testing.T) {
+	trial.InFull(t)
 	for state, want := range map[string]string{"dead": `its state is "failed"`, "fades": `its state is "failed"`, "refuses": "control process exited", "hangs": "was ended after"} {
 		program, _ := newStandIn(t, state)
 		u, err := New(Config{Unit: "web.service", Systemctl: program, Timeout: certfleet.Duration(500 * time.Millisecond)}, dial.Deps{})
