@@ -147,7 +147,7 @@ func (c *call) orderNeeded(form url.Values, name certfleet.Name, out object) boo
 		c.failAt(field, err)
 		return false
 	}
-	s, err := c.again(got.ID, "process_single")
+	s, err := c.again(got.ID, "process_single", false)
 	if err != nil {
 		c.fail(err)
 		return false

@@ -206,7 +206,7 @@ func (c *call) retry() {
 	if s.Manual {
 		how = "process_multi"
 	}
-	again, err := c.again(s.CertificateID, how)
+	again, err := c.again(s.CertificateID, how, false)
 	if err != nil {
 		c.fail(err)
 		return

@@ -1,8 +1,10 @@
 package compat
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -141,16 +143,27 @@ func (c *call) propose(form url.Values, certificate string) error {
 // add has the certificate made. One whose names are proved in two ways is paused
 // until the ways are noted.
 func (c *call) add(form url.Values) (got api.CertificateAnswer, field string, err error) {
+	return c.addHeld(form, false)
+}
+
+// addHeld is add; a certificate that is new stays paused when it is held, so that
+// no worker orders it before the call does.
+func (c *call) addHeld(form url.Values, held bool) (got api.CertificateAnswer, field string, err error) {
 	n, field, err := c.wanted(form)
 	if err != nil {
 		return got, field, err
 	}
 	mixed := len(names(form.Get("domain_names_dns01"))) > 0 && len(names(form.Get("domain_names_http01"))) > 0
-	n.Paused = mixed
+	n.Paused = mixed || held && c.isNew(cmp.Or(n.Label, n.Names[0]))
 	if got, err = ask[api.CertificateAnswer](c, "POST", "/certificates", n); err != nil || !mixed {
 		return got, "", err
 	}
 	return got, "", c.propose(form, strconv.FormatInt(got.ID, 10))
+}
+
+func (c *call) isNew(label string) bool {
+	_, err := ask[api.Certificate](c, "GET", "/certificates/"+url.PathEscape(label), nil)
+	return certfleet.KindOf(err) == certfleet.NotFound
 }
 
 func (c *call) newRenewal() {
@@ -234,7 +247,7 @@ func (c *call) newOrder() {
 		c.fail(err)
 		return
 	}
-	c.orderAndAnswer(r.ID, form)
+	c.orderAndAnswer(r.ID, form, false)
 }
 
 // freeform makes a certificate, or finds it, and orders.
@@ -248,25 +261,26 @@ func (c *call) freeform() {
 		c.formError("processing_strategy", "use one of "+strings.Join(strategies, ", "))
 		return
 	}
-	got, field, err := c.add(form)
+	got, field, err := c.addHeld(form, true)
 	if err != nil {
 		c.failAt(field, err)
 		return
 	}
-	c.orderAndAnswer(got.ID, form)
+	held := got.Created && got.State == string(certfleet.Paused)
+	c.orderAndAnswer(got.ID, form, held)
 }
 
 var strategies = []string{"create_order", "process_single", "process_multi"}
 
 // orderAndAnswer orders as the form says, and answers success only for what the
 // strategy promises.
-func (c *call) orderAndAnswer(certificate int64, form url.Values) {
+func (c *call) orderAndAnswer(certificate int64, form url.Values, held bool) {
 	how := form.Get("processing_strategy")
 	if !slices.Contains(strategies, how) {
 		c.formError("processing_strategy", "use one of "+strings.Join(strategies, ", "))
 		return
 	}
-	s, err := c.again(certificate, how)
+	s, err := c.again(certificate, how, held)
 	if err != nil {
 		c.fail(err)
 		return
@@ -282,20 +296,24 @@ func (c *call) orderAndAnswer(certificate int64, form url.Values) {
 }
 
 // again opens an order that advances by request, or takes the one that is on its
-// way, and goes as far as the strategy says.
-func (c *call) again(certificate int64, how string) (api.OrderStory, error) {
+// way, and goes as far as the strategy says. A held certificate is resumed by it.
+func (c *call) again(certificate int64, how string, held bool) (api.OrderStory, error) {
 	id := strconv.FormatInt(certificate, 10)
 	order, err := c.liveOrder(id)
 	if err != nil {
 		return api.OrderStory{}, err
 	}
 	if order == 0 {
-		got, err := ask[api.CertificateAnswer](c, "POST", "/certificates/"+id+"/renew", api.Renewal{Manual: true})
+		got, err := ask[api.CertificateAnswer](c, "POST", "/certificates/"+id+"/renew", api.Renewal{Manual: true, Force: held})
 		if certfleet.KindOf(err) == certfleet.Conflict { // a worker was faster
 			if order, _ = c.liveOrder(id); order == 0 {
 				return api.OrderStory{}, err
 			}
 		} else if err != nil {
+			if held { // workers order it then
+				_, unheld := ask[api.CertificateAnswer](c, "POST", "/certificates/"+id+"/resume", nil)
+				err = errors.Join(err, unheld)
+			}
 			return api.OrderStory{}, err
 		} else {
 			order = got.OrderID
