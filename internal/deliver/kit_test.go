@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path"
 	"slices"
@@ -21,6 +20,7 @@ import (
 	"github.com/certfleet/certfleet/internal/keystore"
 	"github.com/certfleet/certfleet/internal/keystore/stored"
 	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/probe"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/work"
@@ -312,10 +312,5 @@ func (y *yard) events(certificate int64, kind string) int {
 
 // refusing is a listener's address that nobody answers at.
 func refusing(t *testing.T) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", porttest.Port(t))
 }

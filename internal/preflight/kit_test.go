@@ -19,6 +19,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/dnsq"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/solver/solvertest"
 )
 
@@ -38,17 +39,7 @@ func newLab(t testing.TB, records ...string) *lab {
 		t.Fatal(err)
 	}
 	r := &dnsq.Resolver{Servers: []string{d.Addr()}, Port: d.Port, Timeout: 300 * time.Millisecond, Dial: guard.Dial}
-	return &lab{t, d, Deps{DNS: r, Dial: guard.Dial, HTTPPort: freePort(t), HTTPSPort: freePort(t)}}
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	return &lab{t, d, Deps{DNS: r, Dial: guard.Dial, HTTPPort: porttest.Port(t), HTTPSPort: porttest.Port(t)}}
 }
 
 // web serves plain HTTP at an address.

@@ -42,7 +42,7 @@ func Missing(t testing.TB, what, debian string) {
 // Program finds a program of a Debian package, or skips the test as Missing does.
 func Program(t testing.TB, name, debian string) string {
 	t.Helper()
-	for _, dir := range []string{"", "/usr/sbin/", "/usr/bin/"} {
+	for _, dir := range []string{"", "/usr/sbin/", "/usr/bin/", "/usr/lib/openssh/"} {
 		if path, err := exec.LookPath(dir + name); err == nil {
 			return path
 		}

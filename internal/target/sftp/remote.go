@@ -17,8 +17,12 @@ import (
 // versions is the folder, beside the lineages, in which their versions lie.
 const versions = ".certfleet"
 
-// posixRename is the extension by which a rename replaces what is there.
-const posixRename = "posix-rename@openssh.com"
+// The extensions of OpenSSH by which a rename replaces what is there, and a file is
+// put on disk.
+const (
+	posixRename = "posix-rename@openssh.com"
+	fsync       = "fsync@openssh.com"
+)
 
 // makeDirs makes a folder and those above it that are missing. An existing one
 // costs one request.
@@ -54,6 +58,11 @@ func write(s *session, name string, f file) error {
 	}
 	if _, err := w.Write(f.data); err != nil {
 		return err
+	}
+	if _, can := s.HasExtension(fsync); can { // a link must not lead to what a power cut would empty
+		if err := w.Sync(); err != nil {
+			return err
+		}
 	}
 	if err := w.Close(); err != nil {
 		return err

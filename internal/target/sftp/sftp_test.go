@@ -361,3 +361,22 @@ func TestOneShotAgentBehindOpenSSH(t *testing.T) {
 		t.Errorf("staging still holds %v", left)
 	}
 }
+
+// TestFilesAreOnDiskBeforeTheLinkLeadsToThem reads what OpenSSH's server did, in
+// its own words.
+func TestFilesAreOnDiskBeforeTheLinkLeadsToThem(t *testing.T) {
+	t.Parallel()
+	program := trial.Program(t, "sftp-server", "openssh-sftp-server")
+	log := filepath.Join(t.TempDir(), "log")
+	h := sshd(t, "ed25519", "ForceCommand "+program+" -e -l VERBOSE 2>>"+log)
+	must(t, h.target(t, nil), shop(t, 1))
+	said, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(said)
+	link := strings.Index(text, "posix-rename")
+	if link < 0 || strings.Count(text[:link], "\nfsync") < 2 || strings.Contains(text[link:], "\nfsync") {
+		t.Errorf("the server says:\n%s", text)
+	}
+}

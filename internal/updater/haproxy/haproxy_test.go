@@ -13,6 +13,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/probe"
 	"github.com/certfleet/certfleet/internal/trial"
 )
@@ -40,16 +41,11 @@ frontend web
 func start(t *testing.T, level string) *server {
 	t.Helper()
 	trial.Program(t, "haproxy", "haproxy")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
 	ca, err := pki.NewCA("test", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{T: t, dir: t.TempDir(), addr: l.Addr().String(), ca: ca}
+	s := &server{T: t, dir: t.TempDir(), addr: fmt.Sprintf("127.0.0.1:%d", porttest.Port(t)), ca: ca}
 	b := s.bundle("shop", 1)
 	s.write("certs/shop.pem", string(b.ChainPEM)+string(b.KeyPEM))
 	s.write("haproxy.cfg", fmt.Sprintf(conf, s.dir, s.addr, level))

@@ -2,7 +2,6 @@ package nginx
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/probe"
 	"github.com/certfleet/certfleet/internal/trial"
 )
@@ -45,16 +45,11 @@ http {
 func start(t *testing.T) *server {
 	t.Helper()
 	trial.Program(t, "nginx", "nginx")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
 	ca, err := pki.NewCA("test", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{T: t, dir: t.TempDir(), addr: l.Addr().String(), ca: ca}
+	s := &server{T: t, dir: t.TempDir(), addr: fmt.Sprintf("127.0.0.1:%d", porttest.Port(t)), ca: ca}
 	s.write("nginx.conf", fmt.Sprintf(conf, s.dir, s.addr))
 	first := s.renew()
 	if out, err := exec.Command("nginx", "-p", s.dir, "-c", filepath.Join(s.dir, "nginx.conf")).CombinedOutput(); err != nil {

@@ -7,10 +7,12 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/trial"
 )
 
@@ -24,16 +26,10 @@ type Server struct {
 	cmd    *exec.Cmd
 }
 
-// FreePort answers a loopback port that nothing listens on.
+// FreePort is a port that nobody else gets while the test runs, as text.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return strconv.Itoa(porttest.Port(t))
 }
 
 // Start runs a server with more arguments, such as "--requirepass", "x".
