@@ -52,7 +52,7 @@ var arrows = map[string]string{
 	"internal/keystore/stored": "internal/keystore internal/store",
 
 	"internal/store/storetest":        "internal/trial",
-	"internal/target/redis/redistest": "internal/trial",
+	"internal/target/redis/redistest": "internal/porttest internal/trial",
 	"internal/target/sftp/sshtest":    "internal/porttest internal/trial",
 }
 
