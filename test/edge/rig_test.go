@@ -132,6 +132,9 @@ func luaDir(t testing.TB) string {
 
 func start(t testing.TB, s settings) *rig {
 	t.Helper()
+	if _, test := t.(*testing.T); test {
+		trial.InFull(t)
+	}
 	trial.Program(t, "nginx", "nginx")
 	r := &rig{TB: t, settings: s, Dir: t.TempDir(), Lua: luaDir(t), Load: modules(t)}
 	if s.Stream != "" {
