@@ -113,7 +113,7 @@ const atOnce = 8
 // no other; what cannot go on at all, such as a manager that does not answer, is an
 // error.
 func (p *Plan) Carry(ctx context.Context, each func(*Item)) error {
-	for start := 0; start < len(p.Items); {
+	for start := 0; start < len(p.Items) && ctx.Err() == nil; {
 		end := start + 1
 		for end < len(p.Items) && p.Items[end].Noun == p.Items[start].Noun && p.Items[end].wave == p.Items[start].wave {
 			end++
@@ -123,7 +123,10 @@ func (p *Plan) Carry(ctx context.Context, each func(*Item)) error {
 		}
 		start = end
 	}
-	return nil
+	if p.Count(Add) == 0 {
+		return nil
+	}
+	return ctx.Err() // who ends the run between two items is told that it ended
 }
 
 func carry(ctx context.Context, items []*Item, each func(*Item)) error {
