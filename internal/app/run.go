@@ -143,8 +143,11 @@ func (a *App) portProblem(name, addr string, err error) error {
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("cannot listen on %s: the manager that runs here may hold it", addr),
 			Advice: "set CERTFLEET_LISTEN_API to another address for --read-only, such as 127.0.0.1:7444", Err: err}
 	}
-	return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("cannot listen on %s for %s", addr, name),
-		Advice: fmt.Sprintf("end the program that holds the port, or change listen.%s; certfleet run takes --%s off", name, name), Err: err}
+	advice := "end the program that holds the port, or change listen." + name
+	if !a.Config.Listen.API.On() { // it is certfleet run, which has a flag for each of its ports
+		advice += fmt.Sprintf(", or add --%s off", name)
+	}
+	return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("cannot listen on %s for %s", addr, name), Advice: advice, Err: err}
 }
 
 func closeAll(listeners map[string]net.Listener) error {
