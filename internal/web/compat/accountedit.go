@@ -60,15 +60,22 @@ func (c *call) withDefaults(a api.Account, ch *api.AccountChange) (api.Account, 
 	return ask[api.Account](c, "PATCH", "/accounts/"+url.PathEscape(a.Label), *ch)
 }
 
-func (c *call) editAccount() {
+// formOnAccount reads the form of a call about an account, and the account; when ok
+// is false the call was answered.
+func (c *call) formOnAccount() (form url.Values, a api.Account, ok bool) {
 	form, err := c.form()
-	if err != nil {
-		c.fail(err)
-		return
+	if err == nil {
+		a, err = c.readAccount(c.id())
 	}
-	a, err := c.readAccount(c.id())
 	if err != nil {
 		c.fail(err)
+	}
+	return form, a, err == nil
+}
+
+func (c *call) editAccount() {
+	form, a, ok := c.formOnAccount()
+	if !ok {
 		return
 	}
 	if field, msg := c.fixed(a, form); field != "" {
@@ -100,14 +107,8 @@ func (c *call) fixed(a api.Account, form url.Values) (field, msg string) {
 // markAccount answers for marks that hold already; the others are refused, for
 // this system would not keep to them.
 func (c *call) markAccount() {
-	form, err := c.form()
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	a, err := c.readAccount(c.id())
-	if err != nil {
-		c.fail(err)
+	form, a, ok := c.formOnAccount()
+	if !ok {
 		return
 	}
 	gone := a.State == string(certfleet.AccountDeactivated)

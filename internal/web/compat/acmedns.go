@@ -81,15 +81,22 @@ func (c *call) domainRef(name string) object {
 	return object{"id": d.ID, "domain_name": name}
 }
 
-func (c *call) ensureDomains() {
+// formOnDNSServer reads the form of a call about an acme-dns server, and the server;
+// when ok is false the call was answered.
+func (c *call) formOnDNSServer() (form url.Values, s api.ACMEDNSServer, ok bool) {
 	form, err := c.form()
-	if err != nil {
-		c.fail(err)
-		return
+	if err == nil {
+		s, err = c.findDNSServer()
 	}
-	s, err := c.findDNSServer()
 	if err != nil {
 		c.fail(err)
+	}
+	return form, s, err == nil
+}
+
+func (c *call) ensureDomains() {
+	form, s, ok := c.formOnDNSServer()
+	if !ok {
 		return
 	}
 	wanted := names(form.Get("domain_names"))
@@ -126,14 +133,8 @@ func (c *call) answerMatrix(s api.ACMEDNSServer, rows []api.Delegation) {
 }
 
 func (c *call) importDomain() {
-	form, err := c.form()
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	s, err := c.findDNSServer()
-	if err != nil {
-		c.fail(err)
+	form, s, ok := c.formOnDNSServer()
+	if !ok {
 		return
 	}
 	for _, f := range []string{"domain_name", "username", "password", "fulldomain", "subdomain"} {

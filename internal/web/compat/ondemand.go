@@ -20,14 +20,8 @@ func (h *Handler) onDemandRoutes() []route {
 
 // autocert answers what a name serves, and orders it first where that is allowed.
 func (c *call) autocert() {
-	form, err := c.form()
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	name, msg := oneName(form)
-	if msg != "" {
-		c.formError("domain_name", msg)
+	_, name, ok := c.named()
+	if !ok {
 		return
 	}
 	p, err := c.find(name)
@@ -41,6 +35,21 @@ func (c *call) autocert() {
 	default:
 		c.order(name)
 	}
+}
+
+// named reads the form of a call about one domain; when ok is false the call was
+// answered.
+func (c *call) named() (form url.Values, n certfleet.Name, ok bool) {
+	form, err := c.form()
+	if err != nil {
+		c.fail(err)
+		return form, n, false
+	}
+	n, msg := oneName(form)
+	if msg != "" {
+		c.formError("domain_name", msg)
+	}
+	return form, n, msg == ""
 }
 
 func oneName(form url.Values) (n certfleet.Name, msg string) {

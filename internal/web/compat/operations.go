@@ -45,14 +45,8 @@ func (c *call) factory() {
 }
 
 func (c *call) onboard() {
-	form, err := c.form()
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	name, msg := oneName(form)
-	if msg != "" {
-		c.formError("domain_name", msg)
+	form, name, ok := c.named()
+	if !ok {
 		return
 	}
 	got, err := ask[api.Onboarded](c, "POST", "/factories/"+url.PathEscape(c.id())+"/onboard", api.Onboarding{Domains: []string{name.String()}, Note: form.Get("note")})
@@ -70,14 +64,8 @@ func (c *call) onboard() {
 }
 
 func (c *call) queryFactory() {
-	form, err := c.form()
-	if err != nil {
-		c.fail(err)
-		return
-	}
-	name, msg := oneName(form)
-	if msg != "" {
-		c.formError("domain_name", msg)
+	_, name, ok := c.named()
+	if !ok {
 		return
 	}
 	e, err := ask[api.Enrollment](c, "GET", "/factories/"+url.PathEscape(c.id())+"/query?domain="+url.QueryEscape(name.String()), nil)
