@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // realEngine starts a Docker Engine of its own: in a network and a mount namespace
@@ -22,7 +24,7 @@ import (
 func realEngine(t *testing.T) (host string, api *client.Client) {
 	t.Helper()
 	instead := func(why string) { t.Helper(); t.Skip(why + "; only the stand-in for an engine was used") }
-	if os.Getenv("CERTFLEET_REAL") != "1" {
+	if !trial.Real() {
 		instead("CERTFLEET_REAL=1 asks for a real Docker Engine")
 	}
 	if os.Getuid() != 0 {
@@ -39,27 +41,19 @@ func realEngine(t *testing.T) (host string, api *client.Client) {
 	}
 	host = "unix://" + dir + "/d.sock"
 	argv := fmt.Sprintf("ip link set lo up && exec dockerd --host %[1]s --data-root %[2]s/data --exec-root %[2]s/exec --pidfile %[2]s/pid --storage-driver vfs --bridge none --iptables=false --ip6tables=false", host, dir)
-	cmd, said, ended := exec.Command("sh", "-c", argv), &bytes.Buffer{}, make(chan struct{})
+	cmd, said := exec.Command("sh", "-c", argv), &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Start(); err != nil {
-		os.RemoveAll(dir)
-		instead("no namespaces for a Docker Engine: " + err.Error())
-	}
-	go func() { cmd.Wait(); close(ended) }()
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM) // it ends its containers and containerd
-		select {
-		case <-ended:
-		case <-time.After(30 * time.Second):
-			cmd.Process.Kill()
-			<-ended
-		}
 		os.RemoveAll(dir)
 		if t.Failed() {
 			t.Logf("dockerd said:\n%s", tail(said.String()))
 		}
 	})
+	ended, err := trial.Daemon(t, cmd, 30*time.Second) // it ends its containers and containerd
+	if err != nil {
+		instead("no namespaces for a Docker Engine: " + err.Error())
+	}
 	api, err = client.New(client.WithHost(host))
 	if err != nil {
 		t.Fatal(err)

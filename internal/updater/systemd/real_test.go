@@ -13,6 +13,8 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/dial"
+
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 const manager = "/lib/systemd/systemd"
@@ -23,7 +25,7 @@ const manager = "/lib/systemd/systemd"
 func realSystemd(t *testing.T) (program, units string) {
 	t.Helper()
 	instead := func(why string) { t.Helper(); t.Skip(why + "; only the stand-in for systemctl was used") }
-	if os.Getenv("CERTFLEET_REAL") != "1" {
+	if !trial.Real() {
 		instead("CERTFLEET_REAL=1 asks for a real systemd")
 	}
 	if os.Getuid() != 0 {
@@ -41,25 +43,15 @@ func realSystemd(t *testing.T) (program, units string) {
 	run, units := filepath.Join(dir, "run"), filepath.Join(dir, "config", "systemd", "user")
 	os.MkdirAll(units, 0o700)
 	os.Mkdir(run, 0o700)
-	cmd, said, ended := exec.Command("sh", "-c", "mount -t tmpfs none /run && mkdir -p /run/systemd/system && exec "+manager+" --user"), &bytes.Buffer{}, make(chan struct{})
+	cmd, said := exec.Command("sh", "-c", "mount -t tmpfs none /run && mkdir -p /run/systemd/system && exec "+manager+" --user"), &bytes.Buffer{}
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_RUNTIME_DIR=" + run, "XDG_CONFIG_HOME=" + filepath.Join(dir, "config"), "SYSTEMD_LOG_TARGET=console"}
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Start(); err != nil {
-		os.RemoveAll(dir)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	ended, err := trial.Daemon(t, cmd, 20*time.Second) // it stops its units
+	if err != nil {
 		instead("no namespace for systemd: " + err.Error())
 	}
-	go func() { cmd.Wait(); close(ended) }()
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM) // by which it stops its units
-		select {
-		case <-ended:
-		case <-time.After(20 * time.Second):
-			cmd.Process.Kill()
-			<-ended
-		}
-		os.RemoveAll(dir)
-	})
 	program = filepath.Join(dir, "systemctl")
 	os.WriteFile(program, fmt.Appendf(nil, "#!/bin/sh\nXDG_RUNTIME_DIR=%s exec systemctl --user \"$@\"\n", run), 0o700)
 	for range 300 {
