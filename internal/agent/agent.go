@@ -153,6 +153,8 @@ func (a *Agent) ready(names []string, r *Report) (ready []proposal) {
 		}
 		if p.label != "" {
 			ready = append(ready, p)
+		} else if len(p.files) == 0 {
+			a.staging.prune(name)
 		}
 	}
 	return ready

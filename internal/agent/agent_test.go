@@ -55,6 +55,34 @@ func TestWhatIsWholeGoesLiveAndLeavesStaging(t *testing.T) {
 	k.serves("*.example.org", first)
 }
 
+// A crash between the last file and its folder leaves the folder.
+func TestAFolderInWhichNothingLiesIsTakenAway(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, nil)
+	long := time.Now().Add(-time.Minute)
+	for name, when := range map[string]time.Time{"left": long, "written": long, "made": time.Now().Add(-time.Second)} {
+		dir := filepath.Join(k.c.Staging, name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(dir, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.staging.hold("written") // a session is about to write there
+	if _, err := k.apply(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := k.staging.lineages(); err != nil || !slices.Equal(names, []string{"made", "written"}) {
+		t.Errorf("staging holds %v, %v", names, err)
+	}
+	k.staging.release("written")
+	k.sync()
+	if names, err := k.staging.lineages(); err != nil || len(names) > 0 {
+		t.Errorf("after a while staging holds %v, %v", names, err)
+	}
+}
+
 func TestUnchangedContentChangesNothing(t *testing.T) {
 	t.Parallel()
 	k := newKit(t, nil)

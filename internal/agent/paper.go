@@ -49,8 +49,7 @@ func (a *Agent) quiet(ctx context.Context) error {
 	return nil
 }
 
-// written reports whether something that has no manifest changed since. A time
-// in the future counts as long ago: a clock that jumped must not stop anything.
+// written reports whether something that has no manifest changed since.
 func (a *Agent) written(since time.Time) (bool, error) {
 	names, err := a.staging.lineages()
 	if err != nil {
@@ -61,10 +60,14 @@ func (a *Agent) written(since time.Time) (bool, error) {
 		if err != nil {
 			continue // apply says so
 		}
-		fresh := false
+		some, fresh := false, false
 		for _, f := range []string{lineage.Cert, lineage.Chain, lineage.FullChain, lineage.PrivKey} {
 			info, err := dir.Lstat(f)
-			fresh = fresh || err == nil && info.ModTime().After(since) && !info.ModTime().After(time.Now())
+			some, fresh = some || err == nil, fresh || err == nil && lately(info, since)
+		}
+		if !some { // just made, or just left
+			info, err := dir.Lstat(".")
+			fresh = err == nil && lately(info, since)
 		}
 		_, err = dir.Lstat(lineage.Manifest)
 		dir.Close()
@@ -73,6 +76,12 @@ func (a *Agent) written(since time.Time) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// lately reports whether it changed since. A time in the future counts as long ago:
+// a clock that jumped must not stop anything.
+func lately(info fs.FileInfo, since time.Time) bool {
+	return info.ModTime().After(since) && !info.ModTime().After(time.Now())
 }
 
 // status is what a pusher may know about a lineage.

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
@@ -216,6 +217,22 @@ func (s *staging) clear(name string, read map[string][]byte) error {
 	s.sweep(dir)
 	s.root.Remove(name) // not empty is well
 	return nil
+}
+
+// prune takes away a folder in which nothing lies that was left alone for a while,
+// such as one of which a crash left no more than its name.
+func (s *staging) prune(name string) {
+	s.mu.Lock() // no session begins to write meanwhile
+	defer s.mu.Unlock()
+	info, err := s.root.Lstat(name)
+	if err != nil || !info.IsDir() || s.busy[name] > 0 || lately(info, time.Now().Add(-quietTime)) {
+		return
+	}
+	if dir, err := s.dir(name); err == nil {
+		s.sweep(dir)
+		dir.Close()
+	}
+	s.root.Remove(name) // not empty is well
 }
 
 // leaving is the order in which files are taken away: what a crash leaves of them is
