@@ -30,11 +30,8 @@ func realEngine(t *testing.T) (host string, api *client.Client) {
 	if os.Getuid() != 0 {
 		instead("only root starts a Docker Engine")
 	}
-	for _, p := range []string{"dockerd", "ip", "go"} {
-		if _, err := exec.LookPath(p); err != nil {
-			instead(p + " is not installed")
-		}
-	}
+	trial.Program(t, "dockerd", "docker.io")
+	trial.Program(t, "ip", "iproute2")
 	dir, err := os.MkdirTemp("", "engine") // short: a socket's path has 107 bytes at most
 	if err != nil {
 		t.Fatal(err)
