@@ -67,8 +67,12 @@ func beNode(place string) int {
 			stopped = true // one order alone is worked on
 			// Nobody is in a transaction when it stops: SQLite's lock on the file would be held for ever.
 			_ = a.DB.Tx(ctx, time.Now(), func(*store.Tx) error { return nil })
+			// The signal is on its way, however long that takes on a busy machine:
+			// nothing more is done before the one that ends the stop.
+			woken := make(chan os.Signal, 1)
+			signal.Notify(woken, syscall.SIGCONT)
 			syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-			time.Sleep(500 * time.Millisecond) // the signal is on its way
+			<-woken
 		}
 		if at == place {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -122,6 +126,8 @@ type nest struct {
 	ca     *pebble.CA
 	db     *store.DB
 	placed atomic.Int64
+
+	stopped time.Duration // how long a node that stops does so at least
 }
 
 func newNest(t *testing.T) *nest { return newNestAt(t, "") }

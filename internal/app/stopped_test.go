@@ -32,15 +32,36 @@ func TestAStoppedNodeWakesUpHarmless(t *testing.T) {
 	}
 }
 
+// TestANodeThatWasStoppedForLongWakesUpHarmless is the same with the lease that is
+// usual, by which the other node waits two minutes, and a stop of ten.
+func TestANodeThatWasStoppedForLongWakesUpHarmless(t *testing.T) {
+	if !trial.Long() {
+		t.Skip("it stops a node for ten minutes; set CERTFLEET_LONG=1, as make test-long does")
+	}
+	t.Parallel()
+	for engine, url := range map[string]func(testing.TB) string{"sqlite": func(testing.TB) string { return "" }, "postgres": storetest.PostgresURL} {
+		for _, place := range []string{"placed", "presented", "key made", "finalized"} {
+			t.Run(engine+"/"+place, func(t *testing.T) {
+				t.Parallel()
+				n := newNestAt(t, url(t))
+				n.stopped = 10 * time.Minute
+				n.stops(place)
+			})
+		}
+	}
+}
+
 func (n *nest) stops(place string) {
 	id := n.want("stopped.example")[0]
 	first := n.start(stopsAt + place)
+	woken := time.Now().Add(n.stopped)
 	until(n, "stop", func() (bool, string) { s := stateOf(first.Process.Pid); return s == "T", s })
 	held := n.order(id)
 	if held.Owner == "" || !held.LeaseUntil.After(time.Now()) {
 		n.Fatalf("the stopped node holds nothing: %q until %s", held.Owner, held.LeaseUntil)
 	}
 	second := n.start("never")
+	n.leaseEnds(held)
 	until(n, "issue by the other", func() (bool, string) {
 		o := n.order(id)
 		return !o.Live(), string(o.State) + " " + o.Owner + " " + o.Problem
@@ -52,10 +73,23 @@ func (n *nest) stops(place string) {
 	if want := map[bool]int64{true: 2, false: 1}[place == "placed"]; placed != want { // the answer sleeps in the stopped process
 		n.Errorf("the CA took %d orders, want %d", placed, want)
 	}
+	time.Sleep(time.Until(woken))
 	if err := first.Process.Signal(syscall.SIGCONT); err != nil {
 		n.Fatal(err)
 	}
 	n.stays(done, placed, first, second)
+}
+
+// leaseEnds waits until the claim of a node that is stopped has run out, until
+// when the other leaves the order alone.
+func (n *nest) leaseEnds(held *certfleet.Order) {
+	n.Helper()
+	for time.Now().Before(held.LeaseUntil) {
+		if o := n.order(held.CertificateID); o.Rev != held.Rev && time.Now().Before(held.LeaseUntil) {
+			n.Fatalf("before its claim ended at %s the order became %+v", held.LeaseUntil, o)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // stays wants nothing to change any more, and both nodes alive.
