@@ -42,7 +42,22 @@ func (l Limit) burst() int {
 func (l Limit) interval(n int) time.Duration {
 	one := (l.Period + time.Duration(l.Count) - 1) / time.Duration(l.Count)
 	one = (one + time.Millisecond - 1) / time.Millisecond * time.Millisecond
-	return time.Duration(n) * one
+	return times(one, n)
+}
+
+// never is longer than anybody waits. What takes longer is said to take so long:
+// beyond three such a time overflows.
+const never = 100 * 365 * day
+
+// times is n times d, at most never, and at least as long ago.
+func times(d time.Duration, n int) time.Duration {
+	switch most := never / max(d, 1); {
+	case time.Duration(n) > most:
+		return never
+	case time.Duration(n) < -most:
+		return -never
+	}
+	return time.Duration(n) * d
 }
 
 const week = 7 * day

@@ -18,7 +18,7 @@ const paceShare = 80
 func (l Limit) Share(n int) Limit {
 	n = max(n, 1) * 100
 	l.Burst = max(l.burst()*paceShare/n, 1)
-	l.Period = l.Period * time.Duration(n) / paceShare
+	l.Period = times(l.Period, n) / paceShare
 	return l
 }
 
