@@ -96,23 +96,14 @@ func (a *adopter) accounts(ctx context.Context) error {
 }
 
 func (a *adopter) account(ctx context.Context, acct *certfleet.Account) error {
-	client, err := a.Issue.ClientOf(ctx, acct.AuthorityID)
-	if err != nil {
-		return err
-	}
 	ca, err := a.DB.Authority(ctx, acct.AuthorityID)
 	if err != nil {
 		return err
 	}
-	key, err := a.DB.Key(ctx, acct.KeyID)
+	client, as, err := a.Issue.Identity(ctx, acct.ID)
 	if err != nil {
 		return err
 	}
-	signer, err := a.Keys.OpenKey(ctx, key)
-	if err != nil {
-		return err
-	}
-	as := acme.Account{URL: acct.URL, Key: signer}
 	known, err := a.knownOrders(ctx, acct.ID)
 	if err != nil {
 		return err

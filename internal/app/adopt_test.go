@@ -28,8 +28,14 @@ type lostAndFound struct {
 
 func newLostAndFound(t *testing.T) *lostAndFound {
 	t.Helper()
+	return newLostAndFoundAt(t, pebble.Options{Wrap: withoutLists})
+}
+
+func newLostAndFoundAt(t *testing.T, o pebble.Options) *lostAndFound {
+	t.Helper()
 	port := porttest.Port(t)
-	ca, err := pebble.Start(pebble.Options{HTTPPort: port, Wrap: withoutLists})
+	o.HTTPPort = port
+	ca, err := pebble.Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,6 +311,41 @@ func TestNothingCountsAsServedAfterARestoreUntilItIsSeen(t *testing.T) {
 		}
 		if state := l.served(f, version); state == certfleet.DeliveryServed {
 			t.Error("it counts as served, and nothing serves it")
+		}
+	})
+}
+
+// TestAdoptSettlesAnAccountWhoseKeyWasChanging makes the backup when the CA had the
+// new key of the account, and its answer had not been written down.
+func TestAdoptSettlesAnAccountWhoseKeyWasChanging(t *testing.T) {
+	t.Parallel()
+	l := newLostAndFoundAt(t, pebble.Options{})
+	l.with(app.Options{}, func(f *fleet) {
+		f.want(l, "default", []string{"edge"}, "before.example")
+		l.work(f)
+	})
+	l.with(app.Options{After: func(at string) {
+		if at == "rolled over" {
+			panic(at)
+		}
+	}}, func(f *fleet) {
+		defer func() { recover() }()
+		err := f.Issue.Rollover(t.Context(), 1, certfleet.P256)
+		t.Errorf("it did not break off: %v", err)
+	})
+	l.save()
+	l.with(app.Options{}, func(f *fleet) {
+		f.want(l, "default", []string{"edge"}, "later.example")
+		l.work(f)
+	})
+	got := l.restore()
+	if len(got.Missed) != 0 {
+		t.Errorf("missed %v", got.Missed)
+	}
+	l.with(app.Options{}, func(f *fleet) {
+		acct, err := f.DB.Account(t.Context(), 1)
+		if err != nil || acct.NextKeyID != 0 {
+			t.Errorf("account is %+v, %v; want it settled", acct, err)
 		}
 	})
 }

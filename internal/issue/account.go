@@ -194,28 +194,26 @@ func (r *Room) lostAccount(ctx context.Context, j *job, p *acme.Problem) error {
 
 // UpdateContact changes whom the CA may write to.
 func (r *Room) UpdateContact(ctx context.Context, id int64, contact []string) error {
-	return r.change(ctx, id, "account.contact_changed", func(ctx context.Context, client *acme.Client, acct *certfleet.Account, as acme.Account) error {
-		if _, err := client.UpdateContact(ctx, as, contact); err != nil {
-			return err
-		}
-		acct.Contact = contact
-		return nil
+	return r.change(ctx, id, "account.contact_changed", func(ctx context.Context, client *acme.Client, _ *certfleet.Account, as acme.Account) (changed, error) {
+		_, err := client.UpdateContact(ctx, as, contact)
+		return func(a *certfleet.Account) { a.Contact = contact }, err
 	})
 }
 
 // Deactivate gives an account up for good (RFC 8555 section 7.3.6).
 func (r *Room) Deactivate(ctx context.Context, id int64) error {
-	return r.change(ctx, id, "account.deactivated", func(ctx context.Context, client *acme.Client, acct *certfleet.Account, as acme.Account) error {
-		if _, err := client.Deactivate(ctx, as); err != nil {
-			return err
-		}
-		acct.State = certfleet.AccountDeactivated
-		return nil
+	return r.change(ctx, id, "account.deactivated", func(ctx context.Context, client *acme.Client, _ *certfleet.Account, as acme.Account) (changed, error) {
+		_, err := client.Deactivate(ctx, as)
+		return func(a *certfleet.Account) { a.State = certfleet.AccountDeactivated }, err
 	})
 }
 
-// change does one thing to a registered account and commits what came of it.
-func (r *Room) change(ctx context.Context, id int64, kind string, do func(context.Context, *acme.Client, *certfleet.Account, acme.Account) error) error {
+// changed notes on an account what the CA has done to it.
+type changed func(*certfleet.Account)
+
+// change does one thing to a registered account and commits what came of it: to
+// the row as it is by then, because what the CA did is so whoever wrote meanwhile.
+func (r *Room) change(ctx context.Context, id int64, kind string, do func(context.Context, *acme.Client, *certfleet.Account, acme.Account) (changed, error)) error {
 	ctx, said := withRecord(ctx)
 	acct, client, err := r.account(ctx, id)
 	if err != nil {
@@ -229,69 +227,25 @@ func (r *Room) change(ctx context.Context, id int64, kind string, do func(contex
 	if err != nil {
 		return errors.Join(err, r.keep(ctx, said))
 	}
-	if err := do(ctx, client, acct, as); err != nil {
+	note, err := do(ctx, client, acct, as)
+	if err != nil {
 		return errors.Join(explained(acct, err), r.keep(ctx, said))
 	}
 	list := said.take()
-	return r.DB.Tx(context.WithoutCancel(ctx), time.Now(), func(tx *store.Tx) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
+	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
 		if err := tx.AddExchanges(ctx, list); err != nil {
 			return err
 		}
-		if err := tx.SaveAccount(ctx, acct); err != nil {
+		now, err := tx.Account(ctx, id)
+		if err != nil {
 			return err
 		}
-		return tx.Event(ctx, certfleet.Event{Kind: kind, Tenant: acct.Tenant, Msg: "account " + acct.Label})
+		note(now)
+		if err := tx.SaveAccount(ctx, now); err != nil {
+			return err
+		}
+		return tx.Event(ctx, certfleet.Event{Kind: kind, Tenant: now.Tenant, Msg: "account " + now.Label})
 	})
-}
-
-// Rollover changes an account's key (RFC 8555 section 7.3.5). The new key is
-// committed before the CA hears of it.
-func (r *Room) Rollover(ctx context.Context, id int64, typ certfleet.KeyType) error {
-	return r.change(ctx, id, "account.key_changed", func(ctx context.Context, client *acme.Client, acct *certfleet.Account, as acme.Account) error {
-		key, err := r.Keys.SealKey(ctx, acct.Tenant, "account", typ)
-		if err != nil {
-			return err
-		}
-		key.ReplacesKeyID = acct.KeyID
-		err = r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-			if err := tx.AddKey(ctx, key); err != nil {
-				return err
-			}
-			acct.NextKeyID = key.ID
-			return tx.SaveAccount(ctx, acct)
-		})
-		if err != nil {
-			return err
-		}
-		r.at("rollover begun")
-		next, err := r.Keys.OpenKey(ctx, key)
-		if err != nil {
-			return err
-		}
-		if err := client.Rollover(ctx, as, next); err != nil {
-			return err
-		}
-		r.at("rolled over")
-		acct.KeyID, acct.NextKeyID = key.ID, 0
-		return nil
-	})
-}
-
-// settleRollover asks the CA whether it knows the next key: then the rollover
-// was done and only its commit was lost.
-func (r *Room) settleRollover(ctx context.Context, client *acme.Client, acct *certfleet.Account) error {
-	next, err := r.accountKey(ctx, acct.NextKeyID)
-	if err != nil {
-		return err
-	}
-	got, err := client.Find(ctx, next)
-	switch {
-	case err == nil && got.URL == acct.URL:
-		acct.KeyID, acct.NextKeyID = acct.NextKeyID, 0
-	case acme.Is(err, "accountDoesNotExist"):
-		acct.NextKeyID = 0
-	default:
-		return err
-	}
-	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.SaveAccount(ctx, acct) })
 }
