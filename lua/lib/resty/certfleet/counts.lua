@@ -25,6 +25,8 @@ _M.names = {
     { "refreshed", "pairs refreshed in the background" },
     { "expired", "names that were told to be looked up again" },
     { "evicted", "valid entries that a full shared dict pushed out" },
+    { "parsed", "pairs parsed" },
+    { "parsed_at_length", "pairs among them that only OpenSSL's slow decoders read" },
     { "broken", "pairs that were found and could not be used" },
     { "redis_ms", "milliseconds spent on lookups in Redis" },
     { "manager_ms", "milliseconds spent on lookups at the manager" },

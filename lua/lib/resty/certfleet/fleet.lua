@@ -60,22 +60,22 @@ end
 
 -- parse answers one pair that is whole, fits and has not ended.
 function Fleet:parse(p)
-    local chain, not_after = x509.parse_chain(p.chain)
-    if not chain then
-        return nil, not_after
-    end
     local key, err = self:key(p)
     if not key then
         return nil, err
     end
-    if not x509.fits(chain, key) then
-        return nil, "key and certificate do not fit"
+    local chain, not_after, at_length = x509.pair(p.chain, key)
+    self.counts:add("parsed")
+    if at_length then
+        self.counts:add("parsed_at_length")
+    end
+    if not chain then
+        return nil, not_after
     end
     if not_after <= now() then
         return nil, "the certificate has expired"
     end
-    chain = x509.join(chain, key, p.chain)
-    return chain and { cert = chain, key = key, not_after = not_after }, "certificate: it cannot be parsed twice"
+    return { cert = chain, key = key, not_after = not_after }
 end
 
 local function digest(r)

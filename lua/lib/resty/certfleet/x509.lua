@@ -1,5 +1,6 @@
 -- Parses pairs and looks into them with the OpenSSL that nginx is linked with.
 
+local der = require "resty.certfleet.der"
 local ffi = require "ffi"
 local lrucache = require "resty.lrucache"
 local ssl = require "ngx.ssl"
@@ -11,6 +12,9 @@ local _M = {}
 pcall(ffi.cdef, "int OPENSSL_sk_num(void *);")
 pcall(ffi.cdef, "void *OPENSSL_sk_value(void *, int);")
 pcall(ffi.cdef, "int OPENSSL_sk_push(void *, void *);")
+pcall(ffi.cdef, "void *certfleet_stack() __asm__(\"OPENSSL_sk_new_null\");")
+pcall(ffi.cdef, "void certfleet_stack_free(void *, void (*)(void *)) __asm__(\"OPENSSL_sk_pop_free\");")
+pcall(ffi.cdef, "void certfleet_one_free(void *) __asm__(\"X509_free\");")
 pcall(ffi.cdef, "int X509_up_ref(void *);")
 pcall(ffi.cdef, "int X509_check_private_key(void *, void *);")
 pcall(ffi.cdef, "int X509_set_pubkey(void *, void *);")
@@ -21,6 +25,12 @@ pcall(ffi.cdef, "int X509_digest(void *, void *, unsigned char *, unsigned int *
 pcall(ffi.cdef, "void ERR_clear_error(void);")
 
 local C = ffi.C
+local free_one = ffi.cast("void (*)(void *)", C.certfleet_one_free)
+
+local function free_stack(chain)
+    C.certfleet_stack_free(chain, free_one)
+end
+
 local days, seconds = ffi.new("int[1]"), ffi.new("int[1]")
 
 local function leaf(chain)
@@ -62,21 +72,56 @@ end
 
 local END = "-----END CERTIFICATE-----"
 
-local function parse(pem)
+-- split answers a chain's leaf, and what stands above it; nil when nothing does.
+local function split(pem)
     local _, stop = string.find(pem, END, 1, true)
     local above = stop and string.find(pem, "-----BEGIN", stop, true)
     if not above then
-        return ssl.parse_pem_cert(pem)
+        return pem, nil
     end
-    local chain, more, err
-    chain, err = ssl.parse_pem_cert(string.sub(pem, 1, stop))
-    if chain then
-        more, err = issuers_of(string.sub(pem, above))
+    return string.sub(pem, 1, stop), string.sub(pem, above)
+end
+
+local function parse(pem)
+    local first, rest = split(pem)
+    local chain, err = ssl.parse_pem_cert(first)
+    if not chain or not rest then
+        return chain, err
     end
+    local more
+    more, err = issuers_of(rest)
     if not more then
         return nil, err
     end
     return append(chain, more)
+end
+
+-- parse_shortly answers the chain with the key as its leaf's public key, or nil
+-- where that takes the long way.
+local function parse_shortly(pem, key)
+    local first, rest = split(pem)
+    local x = der.leaf(first, key)
+    if not x then
+        return nil
+    end
+    local chain = ffi.gc(C.certfleet_stack(), free_stack)
+    if C.OPENSSL_sk_push(chain, x) == 0 then
+        C.certfleet_one_free(x)
+        return nil
+    end
+    if not rest then
+        return chain
+    end
+    local more = issuers_of(rest)
+    return more and append(chain, more)
+end
+
+local function ending(chain)
+    local first = leaf(chain)
+    if first == nil or C.ASN1_TIME_diff(days, seconds, nil, C.X509_get0_notAfter(first)) ~= 1 then
+        return nil
+    end
+    return ngx.time() + days[0] * 86400 + seconds[0]
 end
 
 -- parse_chain answers the parsed chain and when its leaf ends, in Unix seconds.
@@ -85,16 +130,19 @@ function _M.parse_chain(pem)
     if not chain then
         return nil, "certificate: " .. tostring(err)
     end
-    local first = leaf(chain)
-    if first == nil or C.ASN1_TIME_diff(days, seconds, nil, C.X509_get0_notAfter(first)) ~= 1 then
+    local not_after = ending(chain)
+    if not not_after then
         return nil, "certificate: no end"
     end
-    return chain, ngx.time() + days[0] * 86400 + seconds[0]
+    return chain, not_after
 end
 
 -- parse_key answers the parsed key.
 function _M.parse_key(pem)
-    local key, err = ssl.parse_pem_priv_key(pem)
+    local key, err = der.key(pem), nil
+    if not key then
+        key, err = ssl.parse_pem_priv_key(pem)
+    end
     if not key then
         return nil, "key: " .. tostring(err)
     end
@@ -103,7 +151,7 @@ end
 
 -- fits says whether the key is the leaf's. nginx would notice only after the
 -- default certificate is gone.
-function _M.fits(chain, key)
+local function fits(chain, key)
     local ok = C.X509_check_private_key(leaf(chain), ffi.cast("void *", key)) == 1
     if not ok then
         C.ERR_clear_error()
@@ -123,13 +171,40 @@ end
 -- compares the two each time a pair is set on a connection, and has nothing to
 -- compare when they are one. Where that changed a byte of the certificate, the
 -- chain is parsed anew and stays as it was issued.
-function _M.join(chain, key, pem)
+local function join(chain, key, pem)
     local before = fingerprint(chain)
     if C.X509_set_pubkey(leaf(chain), ffi.cast("void *", key)) == 1 and fingerprint(chain) == before then
         return chain
     end
     C.ERR_clear_error()
     return (parse(pem))
+end
+
+local function parse_at_length(pem, key)
+    local chain, not_after = _M.parse_chain(pem)
+    if not chain then
+        return nil, not_after
+    end
+    if not fits(chain, key) then
+        return nil, "key and certificate do not fit"
+    end
+    chain = join(chain, key, pem)
+    if not chain then
+        return nil, "certificate: it cannot be parsed twice"
+    end
+    return chain, not_after
+end
+
+-- pair answers the parsed chain that a parsed key fits, when its leaf ends, in
+-- Unix seconds, and whether that took the long way.
+function _M.pair(pem, key)
+    local chain = parse_shortly(pem, key)
+    local not_after = chain and ending(chain)
+    if not_after then
+        return chain, not_after
+    end
+    chain, not_after = parse_at_length(pem, key)
+    return chain, not_after, true
 end
 
 return _M
