@@ -231,7 +231,9 @@ func (n *nest) start(place string) *node {
 	c := &node{Cmd: exec.Command(self), ended: make(chan struct{})}
 	c.Env = append(os.Environ(), killAt+"="+place, stateDir+"="+n.dir, databaseAt+"="+n.url, leaseFor+"="+n.lease.String())
 	c.Stdout, c.Stderr = &c.said, &c.said
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// In a group of its own: when the shell ends that started the tests beside it, the
+	// kernel wakes all that is stopped in the group that it leaves behind.
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := c.Start(); err != nil {
 		n.Fatal(err)
 	}
