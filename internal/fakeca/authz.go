@@ -16,6 +16,7 @@ type authz struct {
 	reuse    time.Duration // how long it is good once valid
 	expires  time.Time
 	gone     string // deactivated or revoked
+	orders   int    // that have it
 
 	chosen    string    // the challenge that was answered
 	verdictAt time.Time // when the verdict is seen; zero while nobody knows it
@@ -27,14 +28,30 @@ type authz struct {
 func (ca *CA) authorize(o *order, n certfleet.Name, p *Profile, now time.Time) *authz {
 	key := reuseKey(o.who, n)
 	term := p.at(now)
-	if z := ca.reusable[key]; z != nil && z.status(now) == "valid" && z.expires.Sub(now) > term.Reuse/8 {
+	if z := ca.reusable[key]; z != nil && z.serves(now, term.Reuse, p.Pending) {
 		return z
 	}
 	delete(ca.reusable, key)
 	base, _ := certfleet.ParseName(n.Base())
 	z := &authz{id: ca.nextID(), who: o.who, name: base, wildcard: n.IsWildcard(), reuse: term.Reuse, expires: now.Add(p.Pending)}
 	ca.authzs[z.id] = z
+	if ca.o.SharePending {
+		ca.reusable[key] = z
+	}
 	return z
+}
+
+// serves reports whether an authorization is good for another order: for so long
+// that it can be finished.
+func (z *authz) serves(now time.Time, reuse, pending time.Duration) bool {
+	left := z.expires.Sub(now)
+	switch z.status(now) {
+	case "valid":
+		return left > reuse/8
+	case "pending":
+		return left > pending/8
+	}
+	return false
 }
 
 func reuseKey(who *account, n certfleet.Name) string {
@@ -187,10 +204,15 @@ func (ca *CA) judge(s *session, z *authz, v Validation) {
 	ca.limits.succeeded(s.who, z.name.String())
 	z.expires = now.Add(z.reuse)
 	if !ca.o.Lean {
-		n := z.name
-		if z.wildcard {
-			n, _ = certfleet.ParseName("*." + z.name.String())
-		}
-		ca.reusable[reuseKey(s.who, n)] = z
+		ca.reusable[reuseKey(s.who, z.full())] = z
 	}
+}
+
+// full is the name that was ordered, with its star.
+func (z *authz) full() certfleet.Name {
+	if !z.wildcard {
+		return z.name
+	}
+	n, _ := certfleet.ParseName("*." + z.name.String())
+	return n
 }

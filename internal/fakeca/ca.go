@@ -40,6 +40,10 @@ type Options struct {
 	// Validate looks at a challenge; nil believes every one. It is called without
 	// any lock held, and answers nil or a *Problem (any other error is "connection").
 	Validate func(ctx context.Context, v Validation) error
+	// SharePending gives an order the authorization for a name that another order of
+	// the account has pending, as RFC 8555 section 7.4 lets a CA do.
+	// A lean CA reuses valid ones too then.
+	SharePending bool
 	// ValidationDelay is how long a challenge stays in processing.
 	ValidationDelay time.Duration
 	// IssueDelay is how long a finalized order stays in processing.
@@ -88,7 +92,7 @@ type CA struct {
 	opened   []uint64          // orders in the order they were opened (Lean)
 	open     map[string]uint64 // account, profile and set -> an order that can be reused
 	authzs   map[uint64]*authz
-	reusable map[string]*authz // account and name -> valid authorization
+	reusable map[string]*authz // account and name -> valid authorization, or pending with SharePending
 	certs    ledger
 	sets     map[uint64]struct{} // sets of names that were issued before
 	blocked  map[[32]byte]bool   // keys revoked as compromised

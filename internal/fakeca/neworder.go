@@ -136,7 +136,7 @@ func (ca *CA) enter(s *session, o *order) {
 	o.id, o.expires = ca.nextID(), s.now.Add(p.Order)
 	for _, n := range o.names {
 		z := ca.authorize(o, n, p, s.now)
-		o.authzs = append(o.authzs, z.id)
+		o.authzs, z.orders = append(o.authzs, z.id), z.orders+1
 		if z.expires.Before(o.expires) {
 			o.expires = z.expires
 		}
@@ -187,8 +187,15 @@ func (ca *CA) forget(id uint64) {
 		return
 	}
 	delete(ca.orders, id)
-	for _, z := range o.authzs {
-		delete(ca.authzs, z)
+	for _, id := range o.authzs {
+		z := ca.authzs[id]
+		if z.orders--; z.orders > 0 {
+			continue
+		}
+		delete(ca.authzs, id)
+		if key := reuseKey(z.who, z.full()); ca.reusable[key] == z {
+			delete(ca.reusable, key)
+		}
 	}
 	ca.closeOrder(o)
 }

@@ -244,11 +244,7 @@ func (r *Room) pick(ctx context.Context, j *job, p *pending) error {
 // policy says, else http-01; a wildcard has no choice (RFC 8555 section 7.1.3).
 func (r *Room) method(ctx context.Context, j *job, z acme.Authorization) (certfleet.ChallengeType, string, error) {
 	typ, label := j.policy.Spec.Challenge, j.policy.Spec.Solver
-	name := z.Name
-	if z.Wildcard {
-		name, _ = certfleet.ParseName("*." + z.Name.String())
-	}
-	d, err := r.DB.Domain(ctx, j.order.Tenant, name)
+	d, err := r.DB.Domain(ctx, j.order.Tenant, ordered(z.Name, z.Wildcard))
 	if err != nil && certfleet.KindOf(err) != certfleet.NotFound {
 		return "", "", err
 	}

@@ -14,9 +14,19 @@ import (
 // we leave it and say so.
 const giveUpCleaning = 7 * 24 * time.Hour
 
+// sharedRest is how soon a challenge is looked at again that another order shows too.
+const sharedRest = time.Minute
+
 // CleanUp takes away one challenge of an order that has ended, even one whose
-// present was lost in a crash.
+// present was lost in a crash. It stays while another order shows the same.
 func (r *Room) CleanUp(ctx context.Context, c certfleet.StoredChallenge, now time.Time) error {
+	if shared, err := r.DB.ChallengeShared(ctx, &c); err != nil {
+		return err
+	} else if shared {
+		return r.DB.Tx(ctx, now, func(tx *store.Tx) error {
+			return tx.CleanAgain(ctx, c.ID, now.Add(sharedRest), "another order shows it too")
+		})
+	}
 	solver, err := r.Solver(c.Type, c.Solver)
 	if err == nil {
 		err = r.cleanUp(ctx, solver, &c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -131,14 +132,11 @@ func (r *Room) giveUp(ctx context.Context, j *job) {
 	if j.as.URL == "" || j.order.URL == "" {
 		return
 	}
-	list, err := r.DB.AuthorizationsOf(ctx, j.order.ID)
+	list, err := r.ownPending(ctx, j)
 	if err != nil {
 		return
 	}
 	for _, a := range list {
-		if a.Status != statusPending {
-			continue
-		}
 		z, err := j.client.DeactivateAuthorization(ctx, j.as, a.URL)
 		if err != nil {
 			r.log().Debug("deactivate an authorization", "order_id", j.order.ID, "name", a.Name.String(), "err", err)
@@ -149,6 +147,33 @@ func (r *Room) giveUp(ctx context.Context, j *job) {
 			return
 		}
 	}
+}
+
+// ownPending are the authorizations of an order that are pending as far as we know
+// and that no other order of the account can have: a CA may give two orders the
+// same one, valid or pending, and it would be taken from the other.
+func (r *Room) ownPending(ctx context.Context, j *job) ([]certfleet.Authorization, error) {
+	list, err := r.DB.AuthorizationsOf(ctx, j.order.ID)
+	if err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(a certfleet.Authorization) bool { return a.Status != statusPending })
+	names := make([]certfleet.Name, len(list))
+	for i, a := range list {
+		names[i] = ordered(a.Name, a.Wildcard)
+	}
+	taken, err := r.DB.AlsoOrdered(ctx, j.order, names)
+	return slices.DeleteFunc(list, func(a certfleet.Authorization) bool {
+		return slices.Contains(taken, ordered(a.Name, a.Wildcard).String())
+	}), err
+}
+
+// ordered is the name that was ordered, of which an authorization leaves out the star.
+func ordered(n certfleet.Name, wildcard bool) certfleet.Name {
+	if wildcard {
+		n, _ = certfleet.ParseName("*." + n.String())
+	}
+	return n
 }
 
 // stumble decides what an error in the middle of a step means: the order ends

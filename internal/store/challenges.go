@@ -118,7 +118,8 @@ func (q Q) Challenges(ctx context.Context, f AuthorizationFilter) ([]certfleet.S
 }
 
 // IntendChallenge stores a challenge before it is presented, so that it can be
-// cleaned up whatever happens in between. It fills in what is stored already.
+// cleaned up whatever happens in between. It fills in what is stored already, and
+// when another order that shares the challenge has told the CA to look.
 func (t *Tx) IntendChallenge(ctx context.Context, c *certfleet.StoredChallenge) error {
 	found, err := challenges.one(ctx, t.Q, "WHERE authz_id = $1 AND type = $2", c.AuthorizationID, string(c.Type))
 	switch {
@@ -126,6 +127,9 @@ func (t *Tx) IntendChallenge(ctx context.Context, c *certfleet.StoredChallenge) 
 		*c = *found
 		return nil
 	case certfleet.KindOf(err) != certfleet.NotFound:
+		return err
+	}
+	if c.AnsweredAt, err = t.answeredBy(ctx, c); err != nil {
 		return err
 	}
 	c.IntendedAt = t.now

@@ -138,6 +138,12 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 			return second(q.Search(ctx, 1, "R11", 100))
 		},
 		"gauges": func(q store.Q) error { _, err := q.Gauges(ctx, now); return err },
+		"shared authorizations": func(q store.Q) error {
+			if err := second(q.AlsoOrdered(ctx, &certfleet.Order{ID: 1, AccountID: 1}, []certfleet.Name{n, name(t, "*.example.com")})); err != nil {
+				return err
+			}
+			return second(q.ChallengeShared(ctx, &certfleet.StoredChallenge{OrderID: 1, Token: "t", Type: certfleet.DNS01}))
+		},
 		"issued": func(q store.Q) error { _, err := q.Issued(ctx); return err },
 		"certificates": func(q store.Q) error {
 			for _, f := range []store.CertificateFilter{{}, {After: c}, {State: "all"}, {State: "paused"}, {State: "failing"}, {State: "due"}, {State: "none"}, {DueBefore: now, After: c},
