@@ -266,6 +266,9 @@ func (k *checking) targets(ctx context.Context, a *App) {
 			if _, err := a.target(&t); err != nil {
 				k.result("target "+t.Label, "", err, CheckFail)
 			}
+			if err := a.canaryProblem(ctx, &t); err != nil {
+				k.result("canary "+t.Label, "", err, CheckWarn)
+			}
 		}
 		if after = next; next == (store.Cursor{}) {
 			break

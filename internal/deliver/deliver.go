@@ -67,7 +67,7 @@ func (r *Room) Do(ctx context.Context, id int64) error {
 	switch d.State {
 	case certfleet.DeliveryDue, certfleet.DeliveryFailed:
 		if target.Pulled() {
-			return r.await(ctx, d)
+			return r.await(ctx, d, target)
 		}
 		if !r.turns.take(target.ID, target.AtATime()) {
 			return nil // listed again when a connection is free

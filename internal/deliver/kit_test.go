@@ -36,6 +36,7 @@ type rack struct {
 	handed   []int64                     // versions in the order in which they came, guarded by mu
 	before   []certfleet.Receipt         // of the last delivery, guarded by mu
 	stuck    bool                        // it does not reload, guarded by mu
+	mum      bool                        // it does not say that it holds anything, guarded by mu
 	calls    int                         // guarded by mu
 	again    bool                        // it was told that services are to be told, guarded by mu
 
@@ -48,8 +49,11 @@ type rack struct {
 // Deliver holds each bundle for which fail says nothing.
 func (r *rack) Deliver(_ context.Context, bundles []certfleet.Bundle, before []certfleet.Receipt) ([]certfleet.Receipt, error) {
 	var out []certfleet.Receipt
+	r.mu.Lock()
+	mum := r.mum
+	r.mu.Unlock()
 	for _, b := range bundles {
-		rc := certfleet.Receipt{Certificate: b.Certificate, Version: b.Version, Fingerprint: b.Fingerprint, State: []byte("kept"), Applied: true}
+		rc := certfleet.Receipt{Certificate: b.Certificate, Version: b.Version, Fingerprint: b.Fingerprint, State: []byte("kept"), Applied: !mum}
 		if rc.Err = r.take(b); errors.Is(rc.Err, errSilent) {
 			continue
 		}

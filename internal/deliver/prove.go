@@ -24,8 +24,7 @@ const patience = 6
 // what each serves.
 func (r *Room) prove(ctx context.Context, d *certfleet.Delivery, stored *certfleet.StoredTarget) error {
 	if !proved(stored) {
-		d.DueAt = time.Time{}
-		return r.save(ctx, d, nil)
+		return r.unlooked(ctx, d, stored)
 	}
 	now := time.Now()
 	err := r.DB.Tx(ctx, now, func(tx *store.Tx) error { return tx.ClaimDelivery(ctx, d, r.Owner, now.Add(r.DB.Lease())) })
@@ -46,6 +45,18 @@ func (r *Room) prove(ctx context.Context, d *certfleet.Delivery, stored *certfle
 		return r.giveBack(ctx, err, d.ID)
 	}
 	return nil
+}
+
+// unlooked ends the looks at a delivery to a target that has no address any more;
+// what waits for it as a canary must not wait for a look that never comes.
+func (r *Room) unlooked(ctx context.Context, d *certfleet.Delivery, stored *certfleet.StoredTarget) error {
+	d.DueAt = time.Time{}
+	return r.DB.Tx(context.WithoutCancel(ctx), time.Now(), func(tx *store.Tx) error {
+		if err := tx.SaveDelivery(ctx, d); err != nil || !stored.Canary {
+			return err
+		}
+		return r.canaryAlone(ctx, tx, d, stored)
+	})
 }
 
 // giveBack releases what was claimed when the store refused what came of it, so

@@ -17,7 +17,7 @@ type cargo struct {
 	d      *certfleet.Delivery
 	bundle *certfleet.Bundle
 	events []*certfleet.Event
-	proven bool // nobody looks further, so that it counts as proof for a canary
+	alone  bool // it was handed over and nobody looks further, so that its word is all that a canary gives
 }
 
 // send hands the bundles over and notes what came of each. What happens to all is
@@ -151,7 +151,7 @@ func (r *Room) sent(ctx context.Context, c *cargo, rc certfleet.Receipt, stored 
 	if proved(stored) {
 		d.DueAt = now
 	} else {
-		c.proven = rc.Applied
+		c.alone = true
 	}
 }
 
@@ -210,8 +210,8 @@ func (r *Room) keepOne(ctx context.Context, tx *store.Tx, c *cargo, stored *cert
 	if err != nil || len(c.events) == 0 {
 		return err
 	}
-	if c.proven && stored.Canary {
-		if err := r.canarySings(ctx, tx, c.d, stored); err != nil {
+	if c.alone && stored.Canary {
+		if err := r.canaryAlone(ctx, tx, c.d, stored); err != nil {
 			return err
 		}
 	}

@@ -89,6 +89,13 @@ const sung = `(cd.state IN ('served', 'superseded') OR cd.state = 'applied' AND 
 const lastMoment = `coalesce((SELECT v.not_after - (v.not_after - v.not_before) / 10 FROM delivery o JOIN version v ON v.id = o.version_id
 	WHERE o.certificate_id = delivery.certificate_id AND o.target_id = delivery.target_id AND o.version_id <> delivery.version_id AND o.sent_at > 0 ORDER BY o.sent_at DESC LIMIT 1), 0)`
 
+// HandedBefore reports whether the target of d was ever handed another version of
+// its certificate.
+func (q Q) HandedBefore(ctx context.Context, d *certfleet.Delivery) (bool, error) {
+	n, err := q.number(ctx, "SELECT count(*) FROM delivery WHERE certificate_id = $1 AND target_id = $2 AND version_id <> $3 AND sent_at > 0", d.CertificateID, d.TargetID, d.VersionID)
+	return n > 0, err
+}
+
 // holdForCanary lets the deliveries of a version to the members of a group wait
 // until the group's canary was seen serving it, or what they have ends soon.
 func (t *Tx) holdForCanary(ctx context.Context, version int64) error {
@@ -101,11 +108,12 @@ func (t *Tx) holdForCanary(ctx context.Context, version int64) error {
 }
 
 // FreeHeld makes due what waited for this canary to serve the version, unless
-// another canary of the group is still to be seen. It says how many.
+// another canary of the group is still to be seen; one that can never be is not
+// waited for. It says how many.
 func (t *Tx) FreeHeld(ctx context.Context, version int64, canary *certfleet.StoredTarget) (int64, error) {
 	n, err := t.change(ctx, `UPDATE delivery SET held = 0, due_at = $1, problem = '', advice = '', rev = rev + 1
 		WHERE version_id = $2 AND held = 1 AND target_id IN (SELECT id FROM target WHERE tenant_id = $3 AND grp = $4 AND grp <> '')
-		AND NOT EXISTS (SELECT 1 FROM delivery cd JOIN target c ON c.id = cd.target_id WHERE cd.version_id = $2 AND c.tenant_id = $3 AND c.grp = $4 AND c.canary = 1 AND c.id <> $5 AND NOT `+sung+`)`,
+		AND NOT EXISTS (SELECT 1 FROM delivery cd JOIN target c ON c.id = cd.target_id WHERE cd.version_id = $2 AND c.tenant_id = $3 AND c.grp = $4 AND c.canary = 1 AND c.id <> $5 AND NOT (`+sung+` OR `+mute+`))`,
 		t.now.UnixMilli(), version, orDefault(canary.Tenant), canary.Group, canary.ID)
 	t.Wake()
 	return n, err
