@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -198,7 +197,7 @@ func sshd(b *testing.B, dir string, public ssh.PublicKey) (port int, to string) 
 	}
 	port = l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	text := fmt.Sprintf("ListenAddress 127.0.0.1\nPort %d\nHostKey %s/host\nAuthorizedKeysFile %s/authorized\nPidFile none\nStrictModes no\nUsePAM no\nSubsystem sftp internal-sftp\n", port, dir, dir)
+	text := fmt.Sprintf("ListenAddress 127.0.0.1\nPort %d\nHostKey %s/host\nAuthorizedKeysFile %s/authorized\nPidFile none\nStrictModes no\nUsePAM no\nMaxStartups 200\nSubsystem sftp internal-sftp\n", port, dir, dir)
 	conf := filepath.Join(dir, "conf")
 	os.WriteFile(conf, []byte(text), 0o600)
 	os.MkdirAll("/run/sshd", 0o755)
@@ -218,65 +217,14 @@ func sshd(b *testing.B, dir string, public ssh.PublicKey) (port int, to string) 
 	return port, to
 }
 
-// BenchmarkOneChange brings one changed pair to 1,000 agents (fewer with -short),
-// 32 at a time, as the manager's workers do. All agents are in this process.
-func BenchmarkOneChange(b *testing.B) {
-	n := 1000
-	if testing.Short() {
-		n = 50
-	}
-	login := filepath.Join(b.TempDir(), "login")
-	public := sshKey(b, login)
-	targets := make([]*sftp.Target, n)
-	for i := range targets {
-		targets[i], _ = edge(b, b.TempDir(), login, public)
-	}
-	version, used := int64(0), time.Duration(0)
-	for b.Loop() {
-		b.StopTimer()
-		version++
-		change := []certfleet.Bundle{targettest.Bundle(b, "shop.example", version, "shop.example")}
-		b.StartTimer()
-		began := cpu()
-		var all sync.WaitGroup
-		slots := make(chan struct{}, 32)
-		for _, t := range targets {
-			slots <- struct{}{}
-			all.Go(func() { push(b, t, change); <-slots })
-		}
-		all.Wait()
-		used += cpu() - began
-	}
-	b.ReportMetric(float64(used.Microseconds())/float64(n*b.N), "cpu-µs")
-	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "agents/s")
-}
-
 // BenchmarkAgentMemory says how much memory the agent's program has idle, and with
 // b.N lineages live that came in pushes of 500: VmRSS, in MB.
 func BenchmarkAgentMemory(b *testing.B) {
-	dir := b.TempDir()
-	program := filepath.Join(dir, "certfleet-agent")
-	if out, err := exec.Command("go", "build", "-o", program, "../cmd/certfleet-agent").CombinedOutput(); err != nil {
-		b.Fatalf("%v: %s", err, out)
-	}
-	login := filepath.Join(dir, "login")
-	public, host := sshKey(b, login), sshKey(b, filepath.Join(dir, "host"))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	conf := filepath.Join(dir, "agent.yaml")
-	os.WriteFile(conf, fmt.Appendf(nil, "staging: %s/staging\ndir: %s/certs\nsftp:\n  listen: 127.0.0.1:%d\n  host_keys: [%s/host]\n  authorized_keys: [%q]\n", dir, dir, port, dir, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(public)))), 0o600)
-	cmd := exec.Command(program, "--config", conf, "run")
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	t := target(b, port, filepath.Join(dir, "staging"), login, host)
+	login := filepath.Join(b.TempDir(), "login")
+	public := sshKey(b, login)
+	t, pid := startAgent(b, agentProgram(b), login, public)
 	time.Sleep(500 * time.Millisecond)
-	b.ReportMetric(resident(b, cmd.Process.Pid), "idle-MB")
+	b.ReportMetric(resident(b, pid), "idle-MB")
 	for from := 0; from < b.N; from += 500 {
 		var part []certfleet.Bundle
 		for i := from; i < min(b.N, from+500); i++ {
@@ -285,7 +233,7 @@ func BenchmarkAgentMemory(b *testing.B) {
 		}
 		push(b, t, part)
 	}
-	b.ReportMetric(resident(b, cmd.Process.Pid), "full-MB")
+	b.ReportMetric(resident(b, pid), "full-MB")
 }
 
 // resident is a process's memory in MB.
