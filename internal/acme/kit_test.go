@@ -21,6 +21,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/acme"
 	"github.com/certfleet/certfleet/internal/pebble"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // kit is a CA, a client of it, and a web server that answers http-01.
@@ -182,13 +183,12 @@ func (k *kit) authorization(acct acme.Account, url string) acme.Authorization {
 // settled waits until an authorization is no longer pending.
 func (k *kit) settled(acct acme.Account, url string) acme.Authorization {
 	k.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if z := k.authorization(acct, url); z.Status != "pending" {
-			return z
-		}
-	}
-	k.Fatal("no verdict within 10 s")
-	return acme.Authorization{}
+	var z acme.Authorization
+	trial.Until(k, "a verdict", func() (bool, string) {
+		z = k.authorization(acct, url)
+		return z.Status != "pending", z.Status
+	})
+	return z
 }
 
 func csr(t testing.TB, key crypto.Signer, list []certfleet.Name) []byte {
@@ -213,7 +213,7 @@ func (k *kit) finish(acct acme.Account, o acme.Order, key crypto.Signer) [][]byt
 	k.Helper()
 	ctx, url := k.Context(), o.URL
 	o, err := k.client.Finalize(ctx, acct, o.Finalize, csr(k, key, o.Names))
-	for end := time.Now().Add(10 * time.Second); err == nil && o.Status == "processing" && time.Now().Before(end); {
+	for end := time.Now().Add(trial.Patience); err == nil && o.Status == "processing" && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
 		o, err = k.client.GetOrder(ctx, acct, url)
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // syncUnder runs the agent's one-shot sync as a process of its own, behind another
@@ -128,13 +129,13 @@ func TestAServiceThatHangsAndForksHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	child, mended, calls := filepath.Join(dir, "child"), filepath.Join(dir, "mended"), filepath.Join(dir, "calls")
-	hang := fmt.Sprintf("  hang:\n    type: script\n    command: [sh, -c, 'test -e %s || { (sleep 60 & echo $! > %s; wait) & wait; }']\n    timeout: 300ms\n    retries: -1\n", mended, child)
+	hang := fmt.Sprintf("  hang:\n    type: script\n    command: [sh, -c, 'test -e %s || { (sleep 60 & echo $! > %s; wait) & wait; }']\n    timeout: 2s\n    retries: -1\n", mended, child)
 	k := newKit(t, func(c *Config) { c.Updaters = settings(t, "updaters:\n"+hang+noting("web", calls, "")) })
 	good := pair(t, time.Hour, "shop.example")
 	k.stage("shop", good)
 	began := time.Now()
 	r := k.sync()
-	if r.Updates[0].OK || !r.Updates[1].OK || time.Since(began) > 10*time.Second {
+	if r.Updates[0].OK || !r.Updates[1].OK || time.Since(began) > trial.Patience/2 {
 		t.Errorf("after %s: %+v", time.Since(began), r.Updates)
 	}
 	k.serves("shop", good)

@@ -19,6 +19,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
 	"github.com/certfleet/certfleet/internal/target/sftp/sshtest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // kit is an agent in folders of its own.
@@ -199,13 +200,7 @@ func (k *kit) serves(label string, want map[string][]byte) {
 
 func (k *kit) eventually(what string, ok func() bool) {
 	k.Helper()
-	for range 500 {
-		if ok() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	k.Errorf("%s: not within five seconds", what)
+	trial.Until(k.TB, what, func() (bool, string) { return ok(), k.log.String() })
 }
 
 // settings are updaters in YAML.

@@ -88,6 +88,9 @@ func (a *Agent) read(label string) (chain []byte, key certfleet.Secret) {
 		}
 		return b[at:], b[:at]
 	}
+	if to, err := filepath.EvalSymlinks(p); err == nil {
+		p = to // the link may move between two files, what it leads to does not
+	}
 	chain, err := os.ReadFile(filepath.Join(p, lineage.FullChain))
 	if err != nil {
 		return nil, nil

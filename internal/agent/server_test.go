@@ -22,6 +22,7 @@ import (
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/pki/lineage"
 	"github.com/certfleet/certfleet/internal/target/sftp/sshtest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func TestOnlyTheConfiguredUserAndKeyGetIn(t *testing.T) {
@@ -181,7 +182,7 @@ func TestCertdeployServerMayPush(t *testing.T) {
 func TestConnectionLeftOpenIsClosedAfterItsLastChannel(t *testing.T) {
 	t.Parallel()
 	k := newKit(t, nil)
-	k.linger = 300 * time.Millisecond
+	k.linger = time.Second
 	k.run()
 	conn, c := k.client()
 	time.Sleep(2 * k.linger) // a channel is open
@@ -191,7 +192,7 @@ func TestConnectionLeftOpenIsClosedAfterItsLastChannel(t *testing.T) {
 	c.Close()
 	began := time.Now()
 	conn.Wait()
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > trial.Patience/2 {
 		t.Errorf("it was closed after %s", took)
 	}
 }
@@ -292,12 +293,12 @@ func TestConnectionsAreLimitedAndIdleOnesEnd(t *testing.T) {
 	}
 	began := time.Now()
 	for _, c := range silent {
-		c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		c.SetReadDeadline(time.Now().Add(trial.Patience))
 		if _, err := io.Copy(io.Discard, c); err != nil {
 			t.Errorf("a silent connection is still there: %v", err)
 		}
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > trial.Patience/2 {
 		t.Errorf("silent connections ended after %s", took)
 	}
 	var conn *ssh.Client
@@ -308,7 +309,7 @@ func TestConnectionsAreLimitedAndIdleOnesEnd(t *testing.T) {
 	})
 	began = time.Now()
 	conn.Wait()
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > trial.Patience/2 {
 		t.Errorf("an idle connection ended after %s", took)
 	}
 }

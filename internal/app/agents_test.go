@@ -410,7 +410,7 @@ func TestAnAgentRenewsItsIdentityAtHalfOfItsLife(t *testing.T) {
 	trial.InFull(t)
 	t.Parallel()
 	h := newHouse(t)
-	h.app.Enroll.Life = 4 * time.Second
+	h.app.Enroll.Life = 20 * time.Second
 	b := newBeside(t, "")
 	if _, err := agent.Join(t.Context(), b.conf, h.invite("edge-1")); err != nil {
 		t.Fatal(err)
@@ -419,7 +419,7 @@ func TestAnAgentRenewsItsIdentityAtHalfOfItsLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2100 * time.Millisecond)
+	time.Sleep(10100 * time.Millisecond)
 	b.run(t)
 	until(t, "the next key is in use", func() (bool, string) {
 		n := 0

@@ -230,7 +230,7 @@ func TestWhatAnAgentsClockRefusesWaitsAndStopsNothing(t *testing.T) {
 	h.must("join "+m.invite("edge-1"), "joined as edge-1")
 	h.daemon()
 	m.until("one.example", "served")
-	const behind = 8 * time.Second
+	const behind = 20 * time.Second // enough to be refused first
 	later, err := m.ca.IssueServer([]string{"one.example"}, 2*time.Hour, time.Now().Add(time.Hour+behind))
 	if err != nil {
 		t.Fatal(err)

@@ -29,6 +29,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/probe"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // The environment that makes the test binary an agent (its command line), or a
@@ -216,7 +217,7 @@ func (h *hut) serves(name string) string {
 	if err != nil {
 		h.Fatal(err)
 	}
-	s, err := probe.Look(h.Context(), h.at, n, probe.Options{Timeout: 5 * time.Second})
+	s, err := probe.Look(h.Context(), h.at, n, probe.Options{Timeout: trial.Patience})
 	if err != nil && s.Fingerprint == "" {
 		return err.Error()
 	}
@@ -263,7 +264,7 @@ func (m *manor) rise() {
 	m.Cleanup(m.fall)
 	select {
 	case <-a.Ready():
-	case <-time.After(30 * time.Second):
+	case <-time.After(trial.Patience):
 		m.Fatal("the manager does not come up")
 	}
 	m.app, m.url = a, "https://"+a.Addr("api")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/certfleet/certfleet/internal/config"
 	"github.com/certfleet/certfleet/internal/pebble"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // scripts is what scripts of the older system see, as who may do everything.
@@ -135,7 +136,7 @@ func TestScriptsStepAnOrder(t *testing.T) {
 		t.Fatalf("process_multi: %v", got)
 	}
 	path := fmt.Sprintf("/acme-order/%v", field(got, "AcmeOrder.id"))
-	for end := time.Now().Add(30 * time.Second); field(got, "AcmeOrder.is_can_acme_process") == true; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(trial.Patience); field(got, "AcmeOrder.is_can_acme_process") == true; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("not ready in time: %v", got)
 		}

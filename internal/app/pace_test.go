@@ -13,6 +13,7 @@ import (
 	"github.com/certfleet/certfleet/internal/fakeca"
 	"github.com/certfleet/certfleet/internal/keeper"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // TestANodeKeepsToTheRatesOfItsCA asks over sockets, by a client made anew in between.
@@ -51,7 +52,7 @@ func askDirectories(t *testing.T, node *app.App, authority int64, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), trial.Patience)
 	defer cancel()
 	var wg sync.WaitGroup
 	for range n {

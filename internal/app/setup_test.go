@@ -22,6 +22,7 @@ import (
 	"github.com/certfleet/certfleet/internal/keeper/file"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // manager is a host that init has set up.
@@ -331,7 +332,7 @@ func TestOfflineAnswersAndStreams(t *testing.T) {
 	if err != nil || !made.Created || res.StatusCode >= 300 {
 		t.Fatalf("%s: %+v, %v", res.Status, made, err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), trial.Patience)
 	defer cancel()
 	req, _ := http.NewRequestWithContext(ctx, "GET", "http://offline/v1/events/stream?after=start&kind=certificate.", nil)
 	if res, err = h.Do(req); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // fleet is a running node with its own CA.
@@ -136,14 +137,7 @@ func (f *fleet) run(t *testing.T) {
 // until asks again and again until ok, and says what it saw last.
 func until(t testing.TB, what string, ok func() (bool, string)) {
 	t.Helper()
-	var saw string
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		var done bool
-		if done, saw = ok(); done {
-			return
-		}
-	}
-	t.Fatalf("%s: not within 30 s; last: %s", what, saw)
+	trial.Until(t, what, ok)
 }
 
 func (f *fleet) state(t testing.TB, id int64) (*certfleet.Certificate, string) {
@@ -236,7 +230,7 @@ func startEdge(t *testing.T, live string) string {
 			}
 			go func() {
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(5 * time.Second))
+				c.SetDeadline(time.Now().Add(trial.Patience))
 				c.(*tls.Conn).Handshake()
 			}()
 		}

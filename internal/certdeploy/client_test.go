@@ -373,7 +373,7 @@ func TestFailFastEndsTheDaemon(t *testing.T) {
 		if cmd.ProcessState.ExitCode() != 1 {
 			t.Errorf("it ended with %d", cmd.ProcessState.ExitCode())
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(trial.Patience):
 		t.Errorf("it goes on:\n%s", log)
 	}
 }

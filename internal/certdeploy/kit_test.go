@@ -243,11 +243,5 @@ func holds(t testing.TB, dir string, want map[string][]byte, names ...string) {
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for range 1000 {
-		if ok() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("%s: not within ten seconds", what)
+	trial.Until(t, what, func() (bool, string) { return ok(), "" })
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 	"github.com/certfleet/certfleet/internal/work"
 )
 
@@ -92,7 +93,7 @@ func TestNodesThatShareAStoreDeliverOnce(t *testing.T) {
 
 func (y *yard) drain(n int) {
 	r := y.room(n)
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(trial.Patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		open, _, err := y.db.Deliveries(context.WithoutCancel(y.Context()), store.DeliveryFilter{Limit: 50})
 		if err != nil {
 			y.Error(err)
@@ -112,7 +113,7 @@ func (y *yard) drain(n int) {
 			return
 		}
 	}
-	y.Errorf("node %d is not done within 10 s", n)
+	y.Errorf("node %d is not done within %s", n, trial.Patience)
 }
 
 // TestAManagerKilledBetweenSendAndProofStillProves leaves the rows as a process

@@ -23,6 +23,7 @@ import (
 	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/probe"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/trial"
 	"github.com/certfleet/certfleet/internal/work"
 )
 
@@ -132,7 +133,7 @@ func (r *rack) serve(t *testing.T) string {
 			}
 			go func() {
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(5 * time.Second))
+				c.SetDeadline(time.Now().Add(trial.Patience))
 				c.(*tls.Conn).Handshake()
 			}()
 		}
@@ -173,7 +174,7 @@ func build(t *testing.T, db *store.DB) *yard {
 // room is a process of its own; its owner is one that has died.
 func (y *yard) room(n int) *deliver.Room {
 	host, _ := os.Hostname()
-	return &deliver.Room{DB: y.db, Keys: y.keys, Probe: probe.Options{Timeout: 5 * time.Second}, Owner: fmt.Sprintf("%s/%d/1/%s", host, 1<<30+n, path.Base(work.OwnerName())),
+	return &deliver.Room{DB: y.db, Keys: y.keys, Probe: probe.Options{Timeout: trial.Patience}, Owner: fmt.Sprintf("%s/%d/1/%s", host, 1<<30+n, path.Base(work.OwnerName())),
 		Target: func(*certfleet.StoredTarget) (certfleet.Target, error) { return y.rack, nil }}
 }
 

@@ -9,10 +9,11 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func TestWhereManyWaitNobodyElseDoes(t *testing.T) {
-	r := &Room{DB: storetest.SQLite(t), Rules: &Rules{Patterns: []*regexp.Regexp{regexp.MustCompile(".*")}, Wait: 20 * time.Second}}
+	r := &Room{DB: storetest.SQLite(t), Rules: &Rules{Patterns: []*regexp.Regexp{regexp.MustCompile(".*")}, Wait: trial.Patience}}
 	if err := r.DB.Tx(t.Context(), time.Now(), func(tx *store.Tx) error {
 		return tx.AddPolicy(context.Background(), &certfleet.Policy{Label: "default"})
 	}); err != nil {
@@ -28,7 +29,7 @@ func TestWhereManyWaitNobodyElseDoes(t *testing.T) {
 	}
 	began := time.Now()
 	got, err := r.Get(t.Context(), 1, n)
-	if took := time.Since(began); err != nil || !got.Pending || got.Certificate == 0 || took > 5*time.Second {
+	if took := time.Since(began); err != nil || !got.Pending || got.Certificate == 0 || took > trial.Patience/2 {
 		t.Errorf("%+v, %v after %v; want it ordered, and nobody kept waiting", got, err, took)
 	}
 	<-r.waits

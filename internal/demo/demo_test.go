@@ -86,7 +86,7 @@ func TestOnceServesEveryNameAndLeavesNothingRunning(t *testing.T) {
 		}
 	}
 	const idle = 1 // Pebble's validator never ends
-	for end := time.Now().Add(3 * time.Second); runtime.NumGoroutine() > before+idle; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(trial.Patience); runtime.NumGoroutine() > before+idle; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			buf := make([]byte, 1<<16)
 			t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
@@ -167,7 +167,7 @@ func TestShortLivedCertificatesRenewUntilItIsEnded(t *testing.T) {
 	out, ended := &watched{}, make(chan error, 1)
 	go func() { ended <- Run(ctx, Options{Out: out, life: 8 * time.Second}) }()
 	var m []string
-	for end := time.Now().Add(30 * time.Second); m == nil; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(trial.Patience); m == nil; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("nothing renewed:\n%s", out)
 		}

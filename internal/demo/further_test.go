@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/certfleet/certfleet/internal/trial"
 )
@@ -41,7 +40,7 @@ func TestThePrintedCurlLinesWork(t *testing.T) {
 
 // sh runs a line as it was printed; a proxy of this machine has no part in it.
 func sh(t *testing.T, line string) (string, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), trial.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", strings.Replace(line, "curl ", "curl --silent --show-error --fail ", 1))
 	cmd.Env = append(os.Environ(), "NO_PROXY=*", "no_proxy=*")

@@ -222,7 +222,7 @@ func TestQuestionsEndWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
-	if _, err := r.Zone(ctx, "www.example.org"); err == nil || time.Since(begin) > 2*time.Second {
+	if _, err := r.Zone(ctx, "www.example.org"); err == nil || time.Since(begin) > 30*time.Second {
 		t.Errorf("took %v, %v", time.Since(begin), err)
 	}
 }

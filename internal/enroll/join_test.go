@@ -9,6 +9,7 @@ import (
 	"github.com/certfleet/certfleet/internal/api"
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func TestALostAnswerToAJoinIsAskedForAgainWithTheSameKeyAlone(t *testing.T) {
@@ -64,7 +65,7 @@ func TestTheTokenIsNoUseOnceTheKeyHasChanged(t *testing.T) {
 func TestAStrangerCostsNoTurnAtWriting(t *testing.T) {
 	k := newKit(t)
 	_, req := k.key()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), trial.Patience)
 	defer cancel()
 	k.tx(func(context.Context, *store.Tx) error { // somebody else writes
 		for what, j := range map[string]api.Join{"no request": {Secret: "guessed"}, "a good request": {Secret: "guessed", Request: req}} {

@@ -100,7 +100,7 @@ func (h *house) crash(n int, id int64, place, way string) bool {
 	}
 	h.dns.crashBy(func() { end("presenting") })
 	defer h.dns.crashBy(nil)
-	for stop := time.Now().Add(20 * time.Second); !done && h.order(id).Live() && time.Now().Before(stop); time.Sleep(time.Millisecond) {
+	for stop := time.Now().Add(trial.Patience); !done && h.order(id).Live() && time.Now().Before(stop); time.Sleep(time.Millisecond) {
 		err := h.dying(func() error { return work.Orders(h.db, me, h.room(end).Step).Do(ctx, id) })
 		if err != nil && !errors.Is(err, store.ErrStale) && ctx.Err() == nil {
 			h.Logf("step before the crash: %v", err)

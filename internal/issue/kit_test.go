@@ -297,7 +297,7 @@ func owner(n int) string {
 // finish walks an order to its end, or fails the test.
 func (h *house) finish(r *issue.Room, id int64) *certfleet.Order {
 	h.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(trial.Patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		o := h.order(id)
 		if !o.Live() {
 			return o

@@ -221,10 +221,11 @@ func TestAManualOrderAdvancesOnlyByRequest(t *testing.T) {
 		t.Errorf("a sweep touched it: %v", err)
 	}
 	steps := 0
-	for ; h.order(o.ID).Live() && steps < 100; steps++ {
-		time.Sleep(10 * time.Millisecond)
-		h.step(r, o.ID)
-	}
+	trial.Until(t, "the order ends", func() (bool, string) {
+		steps++
+		o := h.step(r, o.ID)
+		return !o.Live(), string(o.State)
+	})
 	if got := h.order(o.ID); got.State != certfleet.OrderIssued || steps < 4 {
 		t.Errorf("after %d requests it is %s: %s", steps, got.State, got.Problem)
 	}

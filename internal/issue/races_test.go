@@ -11,6 +11,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 	"github.com/certfleet/certfleet/internal/work"
 )
 
@@ -53,7 +54,7 @@ func TestNodesThatShareAStorePlaceEachOrderOnce(t *testing.T) {
 // race opens and steps until every certificate has a version.
 func (h *house) race(n int, certs []int64) {
 	r, me := h.room(nil), owner(n)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(trial.Patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		left := 0
 		for _, id := range certs {
 			c, err := h.db.Certificate(h.Context(), id)

@@ -11,12 +11,13 @@ import (
 	"github.com/certfleet/certfleet/internal/issue"
 	"github.com/certfleet/certfleet/internal/pebble"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // settle takes a replacement and the orders that it asks for to their end.
 func (h *house) settle(r *issue.Room, id int64) *certfleet.Replacement {
 	h.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(trial.Patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		p, err := h.db.Replacement(h.Context(), id)
 		if err != nil {
 			h.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func openTest(t *testing.T) *DB {
@@ -62,10 +64,12 @@ func TestWaitingCallersShareACommit(t *testing.T) {
 	all.Go(func() {
 		db.Tx(t.Context(), time.Now(), func(*Tx) error { <-hold; return nil })
 	})
+	queued := atomic.Int64{}
 	for i := range 50 {
-		all.Go(func() { set(db, fmt.Sprint(i), nil) })
+		all.Go(func() { queued.Add(1); set(db, fmt.Sprint(i), nil) })
 	}
-	time.Sleep(100 * time.Millisecond) // let them queue
+	trial.Until(t, "all 50 come to the queue", func() (bool, string) { n := queued.Load(); return n == 50, fmt.Sprint(n) })
+	time.Sleep(100 * time.Millisecond) // they have a step to go
 	close(hold)
 	all.Wait()
 	if n := db.writer.commits.Load() - before; n > 5 {

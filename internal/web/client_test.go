@@ -11,6 +11,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/client"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func TestTheClientGoesThroughAllPages(t *testing.T) {
@@ -86,7 +87,7 @@ func TestFollowBeginsAgainWithoutALoss(t *testing.T) {
 		k.h.ServeHTTP(w, r.WithContext(ctx))
 	}))
 	defer front.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), trial.Patience)
 	defer cancel()
 	go func() {
 		for i := range 8 {

@@ -12,6 +12,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/client"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // happen writes events msg-from to msg-(to-1).
@@ -25,13 +26,13 @@ func (k *kit) happen(from, to int) {
 }
 
 func (k *kit) client(scope certfleet.Scope) *client.Client {
-	return client.New(k.url, client.Options{Token: k.tokens[scope], Timeout: 20 * time.Second})
+	return client.New(k.url, client.Options{Token: k.tokens[scope], Timeout: trial.Patience})
 }
 
 // follow reads n events of a stream.
 func (k *kit) follow(q client.StreamQuery, n int) (msgs []string, last string) {
 	k.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), trial.Patience)
 	defer cancel()
 	for e, err := range k.client(certfleet.ScopeRead).Stream(ctx, q) {
 		must(k.t, err)
@@ -74,7 +75,7 @@ func TestLastEventIDIsHeard(t *testing.T) {
 	k := newKit(t)
 	k.happen(0, 3)
 	_, cursor := k.follow(client.StreamQuery{After: "start", Kind: "test."}, 2)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), trial.Patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "GET", k.url+"/v1/events/stream", nil)
 	must(t, err)

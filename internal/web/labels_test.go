@@ -11,6 +11,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // twin makes one of everything that is listed, with a label.
@@ -88,7 +89,7 @@ func TestTheStreamIsFilteredByLabel(t *testing.T) {
 	k := newKit(t)
 	k.twin("acme")
 	k.twin("other")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), trial.Patience)
 	defer cancel()
 	other, err := k.db.CertificateByLabel(ctx, 0, "other.example.com")
 	must(t, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func TestAStreamEndsWithItsToken(t *testing.T) {
@@ -26,7 +27,7 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 	must(t, k.db.Tx(t.Context(), time.Now(), func(tx *store.Tx) error { return tx.RevokeToken(t.Context(), by.Tenant, by.Label) }))
 	select {
 	case <-ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(trial.Patience):
 		t.Error("a revoked token still listens")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 	"github.com/certfleet/certfleet/internal/work"
 )
 
@@ -39,7 +40,7 @@ func TestOneKindOfWorkStarvesNoOther(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
-			ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, stop := context.WithTimeout(t.Context(), trial.Patience)
 			defer stop()
 			other, begun := once(func(context.Context) { stop() })
 			w := &work.Work{DB: storetest.SQLite(t), Kinds: []work.Kind{endless(c.do), other}, Workers: c.workers, Log: slog.New(slog.DiscardHandler), Grace: time.Millisecond}

@@ -3,7 +3,6 @@ package edge
 import (
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/certfleet/certfleet/internal/trial"
 )
@@ -23,5 +22,5 @@ func TestALookupThatNginxEndsHoldsNobodyUpForLong(t *testing.T) {
 		t.Fatal("the handshake ended while Redis stood still")
 	}
 	syscall.Kill(r.server.PID(), syscall.SIGCONT)
-	r.eventually(5*time.Second, "the pair of the name that was asked for", func() bool { return r.served("known.example.com") == known.Fingerprint })
+	r.eventually("the pair of the name that was asked for", func() bool { return r.served("known.example.com") == known.Fingerprint })
 }

@@ -45,7 +45,7 @@ func (r *rig) onlyShared(b *testing.B, worker, n int) int {
 	(&contender{addr: r.TLS, names: n}).askForEach(b)
 	r.reload()
 	next := worker
-	r.eventually(5e9, "a new worker", func() bool {
+	r.eventually("a new worker", func() bool {
 		next = childOf(r.cmd.Process.Pid)
 		return next != 0 && next != worker
 	})

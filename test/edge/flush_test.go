@@ -3,7 +3,6 @@ package edge
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/certfleet/certfleet/internal/target/redis"
 )
@@ -28,5 +27,5 @@ func TestATargetAsksItsEdgesAndFlushesThem(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0].Err != nil || got[1].Err == nil {
 		t.Fatalf("flushed %+v, %v", got, err)
 	}
-	r.eventually(2*time.Second, "the new pair", func() bool { return r.served("shop.example.com") == next.Fingerprint })
+	r.eventually("the new pair", func() bool { return r.served("shop.example.com") == next.Fingerprint })
 }

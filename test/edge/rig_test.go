@@ -13,8 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"text/template"
@@ -57,7 +59,8 @@ type rig struct {
 	target                    *redis.Target
 	db                        *goredis.Client
 	cmd                       *exec.Cmd
-	fallback                  string // fingerprint of the default certificate
+	fallback                  string       // fingerprint of the default certificate
+	shaken                    atomic.Int64 // handshakes that came to an end
 }
 
 var nginxConf = template.Must(template.New("nginx.conf").Parse(`
@@ -174,6 +177,13 @@ func (r *rig) defaults() {
 	if r.Serve == "" && !r.Plain {
 		r.Serve = `require("resty.certfleet").serve()`
 	}
+	// What is not about waiting for Redis or the manager must not give them up when
+	// the machine is busy.
+	for _, o := range []string{"redis_connect_timeout = 30000", "redis_read_timeout = 30000", "manager_timeout = 30000", "wait = 30"} {
+		if word, _, _ := strings.Cut(o, " "); !regexp.MustCompile(`\b` + word + ` =`).MatchString(r.Options) {
+			r.Options = o + ", " + r.Options
+		}
+	}
 	if !strings.Contains(r.Options, "redis =") {
 		r.Options = fmt.Sprintf("redis = %q, %s", r.server.URL(9), r.Options)
 	}
@@ -219,7 +229,7 @@ func (r *rig) run() {
 			r.Logf("nginx said: %s\n%s", out.String(), log)
 		}
 	})
-	r.eventually(5*time.Second, "nginx listens", func() bool {
+	r.eventually("nginx listens", func() bool {
 		c, err := net.Dial("tcp", r.TLS)
 		if err == nil {
 			c.Close()
@@ -228,13 +238,10 @@ func (r *rig) run() {
 	})
 }
 
-func (r *rig) eventually(within time.Duration, what string, is func() bool) {
+// eventually waits for what must come; the rig tells what nginx said when it does not.
+func (r *rig) eventually(what string, is func() bool) {
 	r.Helper()
-	for deadline := time.Now().Add(within); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			r.Fatalf("not within %v: %s", within, what)
-		}
-	}
+	trial.Until(r.TB, what, func() (bool, string) { return is(), "it is not so" })
 }
 
 // deliver writes bundles as the manager does.
@@ -265,13 +272,13 @@ type hello struct {
 }
 
 func (h hello) shake(addr string) (*tls.ConnectionState, error) {
-	d := net.Dialer{Timeout: 5 * time.Second}
+	d := net.Dialer{Timeout: trial.Patience}
 	raw, err := d.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	defer raw.Close()
-	raw.SetDeadline(time.Now().Add(10 * time.Second))
+	raw.SetDeadline(time.Now().Add(trial.Patience))
 	c := tls.Client(raw, &tls.Config{ServerName: h.name, InsecureSkipVerify: true, MinVersion: h.version, MaxVersion: h.version, CipherSuites: h.ciphers, CurvePreferences: h.curves, NextProtos: h.alpn})
 	if err := c.Handshake(); err != nil {
 		return nil, err
@@ -288,6 +295,7 @@ func (r *rig) served(name string) string {
 		r.Errorf("handshake for %q: %v", name, err)
 		return ""
 	}
+	r.shaken.Add(1)
 	return pki.Fingerprint(state.PeerCertificates[0])
 }
 
@@ -336,8 +344,18 @@ func (r *rig) counted(name string) int {
 	return n
 }
 
-// tallied waits for all workers to hand their counts in, which they do each second.
-func (r *rig) tallied() { time.Sleep(1200 * time.Millisecond) }
+// tallied waits for all workers to hand in what they counted of the handshakes so far,
+// which they do each second. It is for tests whose handshakes all are hits or misses.
+func (r *rig) tallied() {
+	r.Helper()
+	trial.Until(r.TB, "every worker hands its counts in", func() (bool, string) {
+		n := int64(0)
+		for _, c := range []string{"hit_lru", "hit_dict", "hit_redis", "miss"} {
+			n += int64(r.counted(c))
+		}
+		return n >= r.shaken.Load(), fmt.Sprintf("%d counted of %d", n, r.shaken.Load())
+	})
+}
 
 // expectCounts compares counters of the metrics route.
 func (r *rig) expectCounts(want map[string]int) {
@@ -352,7 +370,7 @@ func (r *rig) expectCounts(want map[string]int) {
 // listening waits until nginx hears what Redis publishes.
 func (r *rig) listening() {
 	r.Helper()
-	r.eventually(5*time.Second, "nginx listens in Redis", func() bool {
+	r.eventually("nginx listens in Redis", func() bool {
 		n, err := r.db.PubSubNumSub(r.Context(), "certfleet:changed").Result()
 		return err == nil && n["certfleet:changed"] > 0
 	})

@@ -99,7 +99,7 @@ func TestEveryTierIsHitAndCounted(t *testing.T) {
 	}
 	r.expectCounts(map[string]int{"hit_redis": 1, "hit_lru": 2, "hit_dict": 0, "lookups_redis": 1})
 	r.reload() // the new worker has parsed nothing, and the dict stays
-	r.eventually(5*time.Second, "a new worker serves", func() bool { r.served("shop.example.com"); return r.counted("hit_dict") == 1 })
+	r.eventually("a new worker serves", func() bool { r.served("shop.example.com"); return r.counted("hit_dict") == 1 })
 	r.expectCounts(map[string]int{"hit_redis": 1, "lookups_redis": 1})
 	for range 5 {
 		r.expectDefault("nobody.example.com")
@@ -139,7 +139,7 @@ func TestExactNameTakesOverFromItsWildcard(t *testing.T) {
 	r.expect("shop.example.com", wild.Fingerprint)
 	exact := r.bundle(2, "shop.example.com")
 	r.deliver(exact)
-	r.eventually(2*time.Second, "the exact name's own pair", func() bool { return r.served("shop.example.com") == exact.Fingerprint })
+	r.eventually("the exact name's own pair", func() bool { return r.served("shop.example.com") == exact.Fingerprint })
 	r.expect("other.example.com", wild.Fingerprint)
 }
 
@@ -149,7 +149,7 @@ func TestNewWildcardEndsTheMissesBelowIt(t *testing.T) {
 	r.expectDefault("shop.example.com")
 	wild := r.bundle(1, "*.example.com")
 	r.deliver(wild)
-	r.eventually(2*time.Second, "the wildcard's pair", func() bool { return r.served("shop.example.com") == wild.Fingerprint })
+	r.eventually("the wildcard's pair", func() bool { return r.served("shop.example.com") == wild.Fingerprint })
 }
 
 func TestHostileServerNamesReachNothing(t *testing.T) {
@@ -254,7 +254,7 @@ func TestPairsThatCannotServeLeaveTheDefault(t *testing.T) {
 			r.expectDefault("shop.example.com", "shop.example.com")
 			r.db.Del(r.Context(), "d2:shop.example.com")
 			r.deliver(good)
-			r.eventually(2*time.Second, "the good pair after the broken one", func() bool { return r.served("shop.example.com") == good.Fingerprint })
+			r.eventually("the good pair after the broken one", func() bool { return r.served("shop.example.com") == good.Fingerprint })
 		})
 	}
 }

@@ -12,7 +12,7 @@ import (
 func (h *house) run(start, look func() (*client.TargetRun, error)) *client.TargetRun {
 	h.Helper()
 	got, err := start()
-	for deadline := time.Now().Add(30 * time.Second); err == nil && got.State == "running"; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(trial.Patience); err == nil && got.State == "running"; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			h.Fatalf("it goes on and on: %+v", got)
 		}
@@ -61,7 +61,7 @@ func TestPrimeFillsARedisThatCameBackEmpty(t *testing.T) {
 		t.Errorf("after the prime %+v", got)
 	}
 	for n, fp := range prints {
-		r.eventually(3*time.Second, n+" from the filled Redis", func() bool { return r.served(n) == fp })
+		r.eventually(n+" from the filled Redis", func() bool { return r.served(n) == fp })
 	}
 }
 

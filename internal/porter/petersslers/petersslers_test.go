@@ -164,7 +164,7 @@ func TestTheServerMayGoOnWriting(t *testing.T) {
 	}
 	m.Exec("COMMIT")
 	d := open(t, m)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), trial.Patience)
 	defer cancel()
 	n := 0
 	for i := range 3 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 var _ certfleet.Solver = (*Solver)(nil)
@@ -90,7 +91,7 @@ func TestConversation(t *testing.T) {
 // expectHit waits for the hit, which is told after the answer was written.
 func expectHit(t *testing.T, what string, hits chan hit, want *hit) {
 	t.Helper()
-	wait := 5 * time.Second
+	wait := trial.Patience
 	if want == nil {
 		wait = 0
 	}

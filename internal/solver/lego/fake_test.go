@@ -64,7 +64,7 @@ func obey(q request, presented map[string]request) response {
 	case "hang":
 		time.Sleep(time.Minute)
 	case "slow":
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(time.Second)
 	case "refuse":
 		return response{ID: q.ID, Error: "403 for token " + os.Getenv("FAKE_TOKEN")}
 	case "remains":

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 var _ certfleet.Solver = (*Solver)(nil)
@@ -59,7 +60,7 @@ func shakeHands(addr, sni string, protocols ...string) (*x509.Certificate, error
 		return nil, err
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(trial.Patience))
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("the connection stayed open after the handshake")
 	}
@@ -144,7 +145,7 @@ func TestOtherHandshakesFail(t *testing.T) {
 			if got.known || got.name != c.hit {
 				t.Errorf("%s: hit %+v, want unknown %q", c.what, got, c.hit)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(trial.Patience):
 			t.Errorf("%s: no hit was told", c.what)
 		}
 	}
@@ -172,7 +173,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	}
 	defer silent.Close()
 	begin := time.Now()
-	if err := stop(); err != nil || time.Since(begin) > 2*time.Second {
+	if err := stop(); err != nil || time.Since(begin) > trial.Patience/2 {
 		t.Errorf("Serve took %v to end, %v", time.Since(begin), err)
 	}
 	if _, err := net.Dial("tcp", addr); err == nil {

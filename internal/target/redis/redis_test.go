@@ -22,6 +22,7 @@ import (
 	"github.com/certfleet/certfleet/internal/pki"
 	"github.com/certfleet/certfleet/internal/target/redis/redistest"
 	"github.com/certfleet/certfleet/internal/target/targettest"
+	"github.com/certfleet/certfleet/internal/trial"
 	goredis "github.com/redis/go-redis/v9"
 )
 
@@ -357,7 +358,7 @@ func TestChangesArePublished(t *testing.T) {
 		if m.Payload != "1 *.example.com shop.example.com" {
 			t.Errorf("published %q", m.Payload)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(trial.Patience):
 		t.Error("nothing was published")
 	}
 }
@@ -461,7 +462,7 @@ func TestHungRedisIsGivenUp(t *testing.T) {
 	}
 	began := time.Now()
 	_, err = target.Deliver(t.Context(), nil, nil)
-	if certfleet.KindOf(err) != certfleet.Unreachable || time.Since(began) > 3*time.Second {
+	if certfleet.KindOf(err) != certfleet.Unreachable || time.Since(began) > trial.Patience/2 {
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 }

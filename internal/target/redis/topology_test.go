@@ -52,11 +52,10 @@ func TestClusterIsWrittenSlotBySlot(t *testing.T) {
 	if err := db.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); db.Set(t.Context(), "x", "y", 0).Err() != nil; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the cluster did not come up")
-		}
-	}
+	trial.Until(t, "the cluster takes writes", func() (bool, string) {
+		err := db.Set(t.Context(), "x", "y", 0).Err()
+		return err == nil, fmt.Sprint(err)
+	})
 	for layout := 1; layout <= 3; layout++ {
 		works(t, Config{URL: "redis://" + s.Addr, Cluster: true, Layout: layout})
 	}
@@ -108,15 +107,12 @@ func TestSentinelsKnowThePrimary(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	trial.Until(t, "the sentinel listens", func() (bool, string) {
 		c, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err == nil {
 			c.Close()
-			break
 		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
+		return err == nil, fmt.Sprint(err)
+	})
 	works(t, Config{URL: "redis://127.0.0.1:" + port + "/9", Master: "fleet"})
 }

@@ -1,14 +1,15 @@
 package sftp
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/agent"
 	"github.com/certfleet/certfleet/internal/config"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // TestAnOlderVersionComesBackOnPurposeOnly goes back at an agent and at OpenSSH.
@@ -57,13 +58,10 @@ func TestAnAgentTellsServicesOnceMoreWhenAsked(t *testing.T) {
 	})
 	told := func(n int) {
 		t.Helper()
-		end := time.Now().Add(5 * time.Second)
-		for b, _ := os.ReadFile(out); len(b) != 2*n; b, _ = os.ReadFile(out) {
-			if time.Now().After(end) {
-				t.Fatalf("services were told %d times, want %d", len(b)/2, n)
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
+		trial.Until(t, fmt.Sprintf("services are told %d times", n), func() (bool, string) {
+			b, _ := os.ReadFile(out)
+			return len(b) == 2*n, fmt.Sprint(len(b) / 2)
+		})
 	}
 	target, b := h.target(t, nil), shop(t, 1)
 	must(t, target, b)

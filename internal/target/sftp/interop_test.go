@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/agent"
@@ -38,7 +37,7 @@ func TestOpenSSHClientPushesToAgent(t *testing.T) {
 	known := filepath.Join(dir, "known_hosts")
 	os.WriteFile(known, fmt.Appendf(nil, "[127.0.0.1]:%d %s\n", h.port, h.hostKey), 0o600)
 	batch := fmt.Sprintf("mkdir shop\nput -p %[1]s/fullchain.pem shop/fullchain.pem\nput %[1]s/privkey.pem shop\n", dir)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), trial.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sftp", "-b", "-", "-P", strconv.Itoa(h.port), "-i", h.key, "-o", "UserKnownHostsFile="+known, "-o", "IdentitiesOnly=yes", "-F", "/dev/null", "certfleet@127.0.0.1")
 	cmd.Stdin = strings.NewReader(batch)
@@ -91,17 +90,10 @@ func TestPushIsServedByNginxBehindAgent(t *testing.T) {
 	for v := range int64(3) {
 		b := targettest.Bundle(t, "shop", v+2, "shop.example.com")
 		must(t, target, b)
-		seen := ""
-		for range 200 {
-			s, err := probe.Look(t.Context(), "127.0.0.1:"+strconv.Itoa(port), name, probe.Options{Timeout: time.Second})
-			if seen = s.Fingerprint; err == nil && seen == b.Fingerprint {
-				break
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		if seen != b.Fingerprint {
-			t.Errorf("version %d was pushed, and %s is served", b.Version, seen)
-		}
+		trial.Until(t, fmt.Sprintf("version %d, %.12s, is served", b.Version, b.Fingerprint), func() (bool, string) {
+			s, err := probe.Look(t.Context(), "127.0.0.1:"+strconv.Itoa(port), name, probe.Options{})
+			return err == nil && s.Fingerprint == b.Fingerprint, fmt.Sprintf("%.12s, %v", s.Fingerprint, err)
+		})
 	}
 }
 

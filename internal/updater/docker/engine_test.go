@@ -140,7 +140,7 @@ func image(t *testing.T, api *client.Client) (name string) {
 func notes(t *testing.T, dir string, n int) []string {
 	t.Helper()
 	var lines []string
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(trial.Patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		b, _ := os.ReadFile(filepath.Join(dir, "log"))
 		if lines = strings.Split(strings.TrimSpace(string(b)), "\n"); len(b) > 0 && len(lines) >= n {
 			return lines

@@ -98,15 +98,10 @@ func (s *server) bundle(label string, version int64) certfleet.Bundle {
 func (s *server) serves(label, want string) {
 	s.Helper()
 	name, _ := certfleet.ParseName(label + ".example")
-	var got string
-	for range 100 {
-		seen, err := probe.Look(s.Context(), s.addr, name, probe.Options{Timeout: time.Second})
-		if got = seen.Fingerprint; err == nil && got == want {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	s.Errorf("%s: serves %s, want %s", label, got, want)
+	trial.Until(s, label+" serves "+want, func() (bool, string) {
+		seen, err := probe.Look(s.Context(), s.addr, name, probe.Options{})
+		return err == nil && seen.Fingerprint == want, fmt.Sprintf("%s, %v", seen.Fingerprint, err)
+	})
 }
 
 func (s *server) updater(c Config) *Updater {

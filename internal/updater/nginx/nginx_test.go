@@ -72,13 +72,7 @@ func (s *server) stop() {
 		s.Errorf("stop nginx: %v", err)
 		return
 	}
-	for range 200 {
-		if syscall.Kill(pid, syscall.SIGTERM) != nil {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	s.Errorf("nginx %d does not end", pid)
+	trial.Until(s, "nginx ends", func() (bool, string) { return syscall.Kill(pid, syscall.SIGTERM) != nil, fmt.Sprint(pid) })
 }
 
 func (s *server) write(name, text string) {
@@ -109,15 +103,10 @@ func (s *server) renew() string {
 func (s *server) serves(want string) {
 	s.Helper()
 	name, _ := certfleet.ParseName("shop.example")
-	var got string
-	for range 100 {
-		seen, err := probe.Look(s.Context(), s.addr, name, probe.Options{Timeout: time.Second})
-		if got = seen.Fingerprint; err == nil && got == want {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	s.Errorf("serves %s, want %s", got, want)
+	trial.Until(s, s.addr+" serves "+want, func() (bool, string) {
+		seen, err := probe.Look(s.Context(), s.addr, name, probe.Options{})
+		return err == nil && seen.Fingerprint == want, fmt.Sprintf("%s, %v", seen.Fingerprint, err)
+	})
 }
 
 func TestReloadServesWhatIsOnDisk(t *testing.T) {
@@ -145,12 +134,10 @@ func TestReloadOfNginxThatDoesNotRun(t *testing.T) {
 	s := start(t)
 	u, _ := New(Config{Conf: filepath.Join(s.dir, "nginx.conf"), Prefix: s.dir}, dial.Deps{})
 	exec.Command("nginx", "-p", s.dir, "-c", filepath.Join(s.dir, "nginx.conf"), "-s", "stop").Run()
-	for range 100 {
-		if _, err := os.Stat(filepath.Join(s.dir, "nginx.pid")); err != nil {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	trial.Until(t, "nginx ends", func() (bool, string) {
+		_, err := os.Stat(filepath.Join(s.dir, "nginx.pid"))
+		return err != nil, "its file is there"
+	})
 	if err := u.Update(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "could not be told") || certfleet.AdviceOf(err) == "" {
 		t.Errorf("got %v", err)
 	}

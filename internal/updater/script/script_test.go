@@ -11,6 +11,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/dial"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 func bundles(t *testing.T) []certfleet.Bundle {
@@ -45,7 +46,7 @@ func TestScriptLearnsWhatChanged(t *testing.T) {
 
 func TestScriptThatHangsIsEndedWithItsChildren(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
-	u := sh(t, Config{Timeout: certfleet.Duration(300 * time.Millisecond)}, `echo started; sleep 60 & echo $! > `+pid+`; wait`)
+	u := sh(t, Config{Timeout: certfleet.Duration(2 * time.Second)}, `echo started; sleep 60 & echo $! > `+pid+`; wait`)
 	said, err := u.Tell(t.Context(), bundles(t))
 	if err == nil || certfleet.AdviceOf(err) == "" || said != "started" {
 		t.Errorf("got %q, %v; want its words, and an error with advice", said, err)
@@ -55,14 +56,10 @@ func TestScriptThatHangsIsEndedWithItsChildren(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 200 {
+	trial.Until(t, "the script's child ends", func() (bool, string) {
 		stat, gone := os.ReadFile("/proc/" + strconv.Itoa(child) + "/stat")
-		if gone != nil || strings.Contains(string(stat), ") Z ") || syscall.Kill(child, 0) != nil {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Errorf("child %d outlived the script", child)
+		return gone != nil || strings.Contains(string(stat), ") Z ") || syscall.Kill(child, 0) != nil, string(stat)
+	})
 }
 
 func TestScriptOutputIsDrainedAndItsEndKept(t *testing.T) {

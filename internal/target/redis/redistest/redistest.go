@@ -54,7 +54,7 @@ func (s *Server) Run() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(trial.Patience); ; time.Sleep(10 * time.Millisecond) {
 		c, err := net.Dial("unix", s.Socket)
 		if err == nil {
 			fmt.Fprint(c, "PING\r\n")

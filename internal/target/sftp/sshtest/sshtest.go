@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -116,11 +115,11 @@ func (s Server) run(t testing.TB, program string) {
 			t.Logf("sshd says:\n%s", out)
 		}
 	})
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if c, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(s.Port)); err == nil {
+	trial.Until(t, "sshd listens", func() (bool, string) {
+		c, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(s.Port))
+		if err == nil {
 			c.Close()
-			return
 		}
-	}
-	t.Fatal("sshd does not listen")
+		return err == nil, fmt.Sprint(err)
+	})
 }
