@@ -95,7 +95,7 @@ func port(ts *testscript.TestScript, name string) int {
 }
 
 // patience bounds whatever a script waits for.
-const patience = 30 * time.Second
+const patience = trial.Patience
 
 // listens waits until somebody listens at each address; negated, until nobody does.
 func listens(ts *testscript.TestScript, neg bool, args []string) {
