@@ -112,9 +112,10 @@ type Difference struct {
 type Fronted interface {
 	// AskEdges asks each of them how its cache stands.
 	AskEdges(ctx context.Context) []EdgeAnswer
-	// FlushEdges has each of them forget its cache. Its error is of what they
-	// share; what one of them said is in its answer.
-	FlushEdges(ctx context.Context) ([]EdgeAnswer, error)
+	// FlushEdges has each of them forget its cache, or the names alone if there
+	// are any. Its error is of what they share; what one of them said is in its
+	// answer.
+	FlushEdges(ctx context.Context, names ...string) ([]EdgeAnswer, error)
 }
 
 // EdgeAnswer is what one server answered that was asked about its cache, or told

@@ -36,3 +36,18 @@ type ACMEDNSAccount struct {
 	AllowFrom  []string `json:"allowfrom,omitempty" doc:"Networks that may update it."`
 	Replace    bool     `json:"replace,omitempty" doc:"Also where the name has another account."`
 }
+
+// DelegationFinding is what a live look at one name's CNAME showed.
+type DelegationFinding struct {
+	Delegation
+	CNAME string `json:"cname,omitempty" doc:"What was seen of the CNAME at every authoritative server."`
+	TXT   string `json:"txt,omitempty" doc:"What was seen of the TXT values at its end."`
+}
+
+// ACMEDNSCheck is how an acme-dns server answered just now.
+type ACMEDNSCheck struct {
+	ACMEDNSServer
+	OK      bool   `json:"ok" doc:"It answered its health route with 200."`
+	Problem string `json:"problem,omitempty"`
+	Advice  string `json:"advice,omitempty"`
+}

@@ -64,6 +64,28 @@ func (x acmednsActs) Adopt(ctx context.Context, solver string, a api.ACMEDNSAcco
 	return ofDelegation(rows[0]), x.note(ctx, solver, rows)
 }
 
+// Audit looks whether the names' CNAMEs lead to their accounts.
+func (x acmednsActs) Audit(ctx context.Context, solver string, names []certfleet.Name) ([]api.DelegationFinding, error) {
+	s, err := x.app.ACMEDNS(solver)
+	if err != nil {
+		return nil, err
+	}
+	return api.All(s.Audit(ctx, names), func(f *DelegationFinding) api.DelegationFinding {
+		d := api.DelegationFinding{Delegation: ofDelegation(f.Row), CNAME: f.CNAME, TXT: f.TXT}
+		d.Problem, d.Advice = f.Problem, f.Advice
+		return d
+	}), nil
+}
+
+// Check asks a solver's server whether it is well.
+func (x acmednsActs) Check(ctx context.Context, solver string) error {
+	s, err := x.app.ACMEDNS(solver)
+	if err != nil {
+		return err
+	}
+	return s.Health(ctx)
+}
+
 // checkCredential refuses what could not be sent to an acme-dns server. It quotes
 // nothing: one of them is a secret.
 func checkCredential(a api.ACMEDNSAccount) error {

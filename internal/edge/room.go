@@ -3,7 +3,6 @@ package edge
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/pem"
 	"strconv"
@@ -216,7 +215,7 @@ func (r *Room) open(ctx context.Context, a Asked, s store.Serving, now time.Time
 		LeafPEM: pki.EncodeChain(chain[:1]), ChainPEM: pki.EncodeChain(chain[1:]), FullPEM: pki.EncodeChain(chain), KeyPEM: secret, KeyHash: v.SPKI,
 		Expired: s.Revoked || !now.Before(v.NotAfter),
 	}
-	p.ChainID = ContentID(p.ChainPEM)
+	p.ChainID = pki.ContentID(p.ChainPEM)
 	p.FullDER, p.KeyDER = unwrap(p.FullPEM), unwrap(p.KeyPEM)
 	return p, nil
 }
@@ -243,13 +242,6 @@ func (r *Room) domainID(ctx context.Context, tenant int64, n certfleet.Name) (in
 		return 0, err
 	}
 	return d.ID, nil
-}
-
-// ContentID is a decimal id that follows from the content alone: the first 63
-// bits of its SHA-256.
-func ContentID(b []byte) string {
-	sum := sha256.Sum256(b)
-	return strconv.FormatUint(binary.BigEndian.Uint64(sum[:])>>1, 10)
 }
 
 // Generation is a short text that changes whenever what is served does.

@@ -18,6 +18,10 @@ type ACMEDNS interface {
 	Ensure(ctx context.Context, solver string, names []certfleet.Name) ([]api.Delegation, error)
 	// Adopt keeps an account that exists.
 	Adopt(ctx context.Context, solver string, a api.ACMEDNSAccount) (api.Delegation, error)
+	// Audit looks whether the names' CNAMEs lead to their accounts; it changes nothing.
+	Audit(ctx context.Context, solver string, names []certfleet.Name) ([]api.DelegationFinding, error)
+	// Check asks a solver's server whether it is well.
+	Check(ctx context.Context, solver string) error
 }
 
 func (s *server) acmednsRoutes() {
@@ -26,6 +30,8 @@ func (s *server) acmednsRoutes() {
 	on(s, "GET", path+"/{id}/names", route{certfleet.ScopeRead, "list-acmedns-names", tag, "List names that have an account at an acme-dns server", "By name, with the CNAME that each needs."}, s.listDelegations)
 	on(s, "POST", path+"/{id}/ensure", route{certfleet.ScopeIssue, "ensure-acmedns", tag, "Give names accounts at an acme-dns server", "At most 100 at a time. What keeps one name from it is in its row."}, s.ensureDelegations)
 	on(s, "POST", path+"/{id}/adopt", route{certfleet.ScopeAdmin, "adopt-acmedns", tag, "Bring an account at an acme-dns server along", ""}, s.adoptDelegation)
+	on(s, "POST", path+"/{id}/audit", route{certfleet.ScopeIssue, "audit-acmedns", tag, "Look whether CNAMEs lead to accounts at an acme-dns server", "Every authoritative server is asked. Nothing is changed. At most 100 names."}, s.auditDelegations)
+	on(s, "POST", path+"/{id}/check", route{certfleet.ScopeIssue, "check-acmedns", tag, "Ask an acme-dns server whether it is well", "Its health route."}, s.checkACMEDNS)
 }
 
 // acmednsRoom is the room for acme-dns, whose accounts are the default tenant's.
@@ -115,4 +121,33 @@ func (s *server) adoptDelegation(ctx context.Context, in *askID[api.ACMEDNSAccou
 		return nil, err
 	}
 	return answer(d), nil
+}
+
+func (s *server) auditDelegations(ctx context.Context, in *askID[api.EnsureNames]) (*out[api.Page[api.DelegationFinding]], error) {
+	room, at, err := s.acmednsServer(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	names, err := certfleet.ParseNames(in.Body.Names)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := room.Audit(ctx, at.Solver, names)
+	if err != nil {
+		return nil, err
+	}
+	return answer(api.Page[api.DelegationFinding]{Items: rows}), nil
+}
+
+func (s *server) checkACMEDNS(ctx context.Context, in *ByID) (*out[api.ACMEDNSCheck], error) {
+	room, at, err := s.acmednsServer(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	c := api.ACMEDNSCheck{ACMEDNSServer: at, OK: true}
+	if err := room.Check(ctx, at.Solver); err != nil {
+		p := s.problemOf(ctx, err)
+		c.OK, c.Problem, c.Advice = false, p.Detail, p.Advice
+	}
+	return answer(c), nil
 }

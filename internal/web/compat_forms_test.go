@@ -184,7 +184,7 @@ func posts(t *testing.T) []string {
 func TestEveryPostExplainsItself(t *testing.T) {
 	k := edgeKit(t)
 	for _, route := range posts(t) {
-		path := strings.ReplaceAll(route, "{id}", "1")
+		path := strings.NewReplacer("{id}", "1", "{domain}", "shop.example.com").Replace(route)
 		for _, scope := range []certfleet.Scope{certfleet.ScopeRead, certfleet.ScopeEdge} {
 			status, got := k.older(scope, "GET", path, nil)
 			example, _ := got["examples"].([]any)

@@ -53,7 +53,9 @@ func harmless(k *kit, res *http.Response, got string) string {
 func TestHostileIDsFindNothing(t *testing.T) {
 	k := furnished(t)
 	for _, route := range []string{"/acme-account/{id}", "/acme-order/{id}", "/renewal-configuration/{id}", "/x509-certificate/{id}", "/x509-certificate/{id}/cert.pem", "/x509-certificate/{id}/config.json", "/x509-certificate/1/{id}",
-		"/x509-certificate/1/via-certificate-trust-chain/{id}/config.zip", "/domain/{id}", "/domain/{id}/config.json", "/enrollment-factory/{id}", "/acme-dns-server/{id}", "/acme-dns-server/{id}/acme-dns-server-accounts", "/acme-orders/{id}", "/domains/{id}"} {
+		"/x509-certificate/1/via-certificate-trust-chain/{id}/config.zip", "/domain/{id}", "/domain/{id}/config.json", "/enrollment-factory/{id}", "/acme-dns-server/{id}", "/acme-dns-server/{id}/acme-dns-server-accounts", "/acme-orders/{id}", "/domains/{id}",
+		"/acme-server/{id}", "/acme-server/{id}/acme-accounts", "/acme-order/{id}/audit", "/acme-account/{id}/acme-orders", "/renewal-configuration/{id}/acme-orders", "/renewal-configuration/{id}/x509-certificates", "/enrollment-factory/{id}/domains", "/enrollment-factory/{id}/x509-certificates",
+		"/domain/{id}/calendar", "/domain/{id}/x509-certificates", "/domain/{id}/renewal-configurations/multi", "/acme-authorization/{id}", "/acme-dns-server-account/{id}", "/private-key/{id}", "/private-key/{id}/x509-certificates", "/system-configuration/{id}", "/x509-certificate/{id}/parse.json", "/x509-certificate/{id}/ari-check-history"} {
 		for _, id := range hostileIDs {
 			path := compat.Prefix + strings.ReplaceAll(route, "{id}", id)
 			res, got := k.send("GET", path, k.tokens[certfleet.ScopeAdmin], "", "")
@@ -94,7 +96,7 @@ func TestHostileFormsAreRefused(t *testing.T) {
 	for what, f := range forms {
 		began := time.Now()
 		for _, route := range posts(t) {
-			path := compat.Prefix + strings.ReplaceAll(route, "{id}", "99")
+			path := compat.Prefix + strings.NewReplacer("{id}", "99", "{domain}", "shop.example.com").Replace(route)
 			res, got := k.send("POST", path, k.tokens[certfleet.ScopeAdmin], f[0], f[1])
 			if problem := harmless(k, res, got); problem != "" {
 				t.Errorf("%s with %s: %d %.300s %s", path, what, res.StatusCode, got, problem)
@@ -120,10 +122,11 @@ func TestHostileFormsAreRefused(t *testing.T) {
 // but those that only look.
 func TestEveryPostNeedsItsScope(t *testing.T) {
 	k := furnished(t)
-	looks := map[string]certfleet.Scope{"/domains/search.json": certfleet.ScopeRead, "/x509-certificates/search.json": certfleet.ScopeRead, "/enrollment-factory/{id}/query.json": certfleet.ScopeRead, "/api/domain/autocert.json": certfleet.ScopeEdge}
+	looks := map[string]certfleet.Scope{"/domains/search.json": certfleet.ScopeRead, "/x509-certificates/search.json": certfleet.ScopeRead, "/enrollment-factory/{id}/query.json": certfleet.ScopeRead, "/api/domain/autocert.json": certfleet.ScopeEdge,
+		"/acme-dns-server-accounts/all.json": certfleet.ScopeRead, "/acme-dns-server/{id}/acme-dns-server-accounts/all.json": certfleet.ScopeRead}
 	for _, route := range posts(t) {
 		for _, path := range []string{route, strings.TrimSuffix(route, ".json")} {
-			path = compat.Prefix + strings.ReplaceAll(path, "{id}", "1")
+			path = compat.Prefix + strings.NewReplacer("{id}", "1", "{domain}", "shop.example.com").Replace(path)
 			if res, _ := k.send("POST", path, "", "", ""); res.StatusCode != http.StatusUnauthorized {
 				t.Errorf("%s without a token: %d", path, res.StatusCode)
 			}

@@ -66,10 +66,10 @@ func furnished(t *testing.T) *kit {
 func TestABrowserSeesPages(t *testing.T) {
 	k := furnished(t)
 	for path, want := range map[string][]string{
-		"":                             {"renewal-configurations", "/acme-order/new/freeform.json"},
+		"":                             {"renewal-configurations", `<a href="/.well-known/peter_sslers/acme-order/new/freeform">acme-order/new/freeform</a>`},
 		"/":                            {"renewal-configurations"},
 		"/acme-accounts":               {`<a href="/.well-known/peter_sslers/acme-account/1">1</a>`, "tls@example.com", "test-ca"},
-		"/acme-account/1":              {"tls@example.com", "certfleet accounts check 1", "/acme-account/1.json"},
+		"/acme-account/1":              {`<a href="/.well-known/peter_sslers/acme-account/1/acme-server/key-change">`, "tls@example.com", "certfleet accounts check 1", "/acme-account/1.json"},
 		"/acme-servers":                {"https://ca.test/dir"},
 		"/acme-orders":                 {`<a href="/.well-known/peter_sslers/acme-order/1">1</a>`, "&lt;img src=x"},
 		"/acme-orders/finished":        {"&lt;img src=x"},
@@ -95,7 +95,11 @@ func TestABrowserSeesPages(t *testing.T) {
 				t.Errorf("%s has no %s:\n%s", path, w, got)
 			}
 		}
-		for _, bad := range []string{"<script", "<img", "<form", "PRIVATE KEY", "//cdn", "%!", "map["} {
+		form := strings.Contains(got, `<form method="post" action="/.well-known/peter_sslers`+path+`">`)
+		if csp := res.Header.Get("Content-Security-Policy"); form != (path == "/acme-account/1/edit") || strings.Contains(csp, "form-action 'self'") != form {
+			t.Errorf("%s has a form: %v, and %s", path, form, csp)
+		}
+		for _, bad := range []string{"<script", "<img", "PRIVATE KEY", "//cdn", "%!", "map["} {
 			if strings.Contains(got, bad) {
 				t.Errorf("%s has %s:\n%s", path, bad, got)
 			}

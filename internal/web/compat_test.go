@@ -91,7 +91,7 @@ func TestTheOlderObjectsAreThereOr404(t *testing.T) {
 			t.Errorf("%s: %d, %s is %v, want %v", c.path, status, c.field, dig(got, c.field), c.want)
 		}
 	}
-	for _, path := range []string{"/acme-account/99.json", "/acme-order/99.json", "/acme-order/x.json", "/domain/nobody.example.com.json", "/x509-certificate/99.json", "/renewal-configuration/99.json", "/enrollment-factory/99.json", "/x509-certificates/active-duplicates.json", "/domains/expiring.json"} {
+	for _, path := range []string{"/acme-account/99.json", "/acme-order/99.json", "/acme-order/x.json", "/domain/nobody.example.com.json", "/x509-certificate/99.json", "/renewal-configuration/99.json", "/enrollment-factory/99.json", "/domains/expiring.json"} {
 		if status, got := k.older(certfleet.ScopeRead, "GET", path, nil); status != http.StatusNotFound || got["message"] == "" {
 			t.Errorf("%s: %d %v", path, status, got)
 		}

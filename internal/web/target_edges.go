@@ -11,15 +11,26 @@ import (
 func (s *server) targetEdgeRoutes() {
 	const tag, path = "targets", "/v1/targets/{id}/edges"
 	on(s, "POST", path+"/ask", route{certfleet.ScopeDeliver, "ask-edges", tag, "Ask the servers in front of a target how their caches stand", "Each is asked now, within its timeout. For targets of type redis."}, s.askEdges)
-	on(s, "POST", path+"/flush", route{certfleet.ScopeDeliver, "flush-edges", tag, "Have the servers in front of a target forget their caches", "What the target holds stays as it is. For targets of type redis."}, s.flushEdges)
+	on(s, "POST", path+"/flush", route{certfleet.ScopeDeliver, "flush-edges", tag, "Have the servers in front of a target forget their caches", "All of it, or the names alone that are given. What the target holds stays as it is. For targets of type redis."}, s.flushEdges)
 }
 
 func (s *server) askEdges(ctx context.Context, in *ByID) (*out[api.TargetEdges], error) {
 	return s.edgesOf(ctx, in.ID, func(f certfleet.Fronted) ([]certfleet.EdgeAnswer, error) { return f.AskEdges(ctx), nil })
 }
 
-func (s *server) flushEdges(ctx context.Context, in *ByID) (*out[api.TargetEdges], error) {
-	return s.edgesOf(ctx, in.ID, func(f certfleet.Fronted) ([]certfleet.EdgeAnswer, error) { return f.FlushEdges(ctx) })
+type flushing struct {
+	ByID
+	Names []string `query:"name,explode" maxItems:"100" doc:"Only these names; may be given several times."`
+}
+
+func (s *server) flushEdges(ctx context.Context, in *flushing) (*out[api.TargetEdges], error) {
+	names, err := certfleet.ParseNames(in.Names)
+	if err != nil {
+		return nil, err
+	}
+	return s.edgesOf(ctx, in.ID, func(f certfleet.Fronted) ([]certfleet.EdgeAnswer, error) {
+		return f.FlushEdges(ctx, certfleet.Strings(names)...)
+	})
 }
 
 func (s *server) edgesOf(ctx context.Context, id string, do func(certfleet.Fronted) ([]certfleet.EdgeAnswer, error)) (*out[api.TargetEdges], error) {

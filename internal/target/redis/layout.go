@@ -2,10 +2,7 @@ package redis
 
 import (
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -102,8 +99,8 @@ func (w *writing) lay() {
 
 func (w *writing) lay1() {
 	leaf, rest := w.chain[0], string(pki.EncodeChain(w.chain[1:]))
-	c, i := decimal(leaf.Raw), decimal([]byte(rest))
-	p := decimalOf(w.keyID)
+	c, i := pki.ContentID(leaf.Raw), pki.ContentID([]byte(rest))
+	p := pki.ContentIDOf(w.keyID)
 	w.content.shared = []sharedValue{
 		{w.Prefix + "i:" + i, rest, w.until(w.Timeouts.CertChain)},
 		{w.Prefix + "p:" + p, string(w.key), w.until(w.Timeouts.PKey)},
@@ -138,18 +135,6 @@ func (w *writing) until(seconds int) int64 {
 		return 0
 	}
 	return w.now.Add(w.ttl).Unix()
-}
-
-// decimal is a stable id for content: the first 63 bits of its SHA-256.
-func decimal(b []byte) string {
-	sum := sha256.Sum256(b)
-	return strconv.FormatUint(binary.BigEndian.Uint64(sum[:])>>1, 10)
-}
-
-// decimalOf is decimal for a SHA-256 that is there as hex already.
-func decimalOf(sum string) string {
-	b, _ := hex.DecodeString(sum[:16])
-	return strconv.FormatUint(binary.BigEndian.Uint64(b)>>1, 10)
 }
 
 func (c *content) items() string {

@@ -26,20 +26,44 @@ func (t *Target) AskEdges(ctx context.Context) []certfleet.EdgeAnswer {
 	return t.eachEdge(func(e edge) certfleet.EdgeAnswer { return e.get(ctx, e.StatusPath) })
 }
 
-// FlushEdges has all edges forget their caches: by a message through Redis, and
-// each over HTTP. A Redis that does not answer stops none of the requests.
-func (t *Target) FlushEdges(ctx context.Context) ([]certfleet.EdgeAnswer, error) {
-	err := t.publishAll(ctx)
-	return t.eachEdge(func(e edge) certfleet.EdgeAnswer { return e.get(ctx, e.Path+"/all") }), err
+// FlushEdges has all edges forget their caches, or the names alone if there are
+// any: by a message through Redis, and each over HTTP. A Redis that does not answer
+// stops none of the requests.
+func (t *Target) FlushEdges(ctx context.Context, names ...string) ([]certfleet.EdgeAnswer, error) {
+	said := names
+	if len(names) == 0 {
+		said = []string{"*"}
+	}
+	err := t.publishNow(ctx, said)
+	return t.eachEdge(func(e edge) certfleet.EdgeAnswer { return e.forget(ctx, names) }), err
 }
 
-func (t *Target) publishAll(ctx context.Context) error {
+// forget is one edge's answer to the last request that was needed. A module that
+// is known to keep single names is flushed.
+func (e edge) forget(ctx context.Context, names []string) certfleet.EdgeAnswer {
+	if len(names) == 0 || len(names) > oneByOne {
+		return e.get(ctx, e.Path+"/all")
+	}
+	var a certfleet.EdgeAnswer
+	for _, n := range names {
+		a = e.get(ctx, e.Path+"/domain/"+n)
+		if a.Err == nil && strings.HasPrefix(a.Version, "0.") {
+			return e.get(ctx, e.Path+"/all")
+		}
+		if a.Err != nil {
+			break
+		}
+	}
+	return a
+}
+
+func (t *Target) publishNow(ctx context.Context, names []string) error {
 	db, err := t.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	return t.publish(ctx, db, []string{"*"})
+	return t.publish(ctx, db, names)
 }
 
 func (t *Target) eachEdge(do func(edge) certfleet.EdgeAnswer) []certfleet.EdgeAnswer {

@@ -18,7 +18,7 @@ func (h *Handler) accountRoutes() []route {
 	admin := certfleet.ScopeAdmin
 	var all []route
 	for _, some := range [][]route{
-		list("/acme-accounts", (*call).accounts), get("/acme-account/{id}", (*call).account), list("/acme-servers", (*call).servers),
+		list("/acme-accounts", (*call).accounts), get("/acme-account/{id}", (*call).account),
 		post("/acme-account/new", admin, (*call).newAccount, "Makes an account and registers it at the CA. The CA's terms are agreed to.",
 			append([]string{"acme_server_id: id or label of the ACME server; required", "account__contact: mail address", "account__name: what to call it", "account__private_key_technology: EC_P256; another one comes by a key-change"}, defaultFields...)...),
 		post("/acme-account/upload", admin, (*call).uploadAccount, "Brings an account along with its key.",
@@ -60,7 +60,7 @@ func (c *call) accountOf(a api.Account) object {
 
 func (c *call) accounts() {
 	rows, at, err := sliced[api.Account](c, "/accounts")
-	c.show(object{"AcmeAccounts": keyed(rows, func(a api.Account) (int64, object) { return a.ID, c.accountOf(a) }), "pagination": at}, err)
+	c.show(object{"AcmeAccounts": keyed(rows, func(a api.Account) (int64, object) { return a.ID, c.accountOf(a) }), "SystemConfiguration_global": c.globalSystem(), "pagination": at}, err)
 }
 
 func (c *call) readAccount(id string) (api.Account, error) {
@@ -74,15 +74,6 @@ func (c *call) account() {
 		return
 	}
 	c.json(http.StatusOK, object{"AcmeAccount": c.accountOf(a)})
-}
-
-func serverOf(a api.Authority) (int64, object) {
-	return a.ID, object{"id": a.ID, "name": a.Label, "directory_url": a.DirectoryURL, "protocol": "acme-v2", "server_ca_cert_bundle": text(a.TrustPEM)}
-}
-
-func (c *call) servers() {
-	rows, at, err := sliced[api.Authority](c, "/authorities")
-	c.show(object{"AcmeServers": keyed(rows, serverOf), "pagination": at}, err)
 }
 
 func (c *call) newAccount() {

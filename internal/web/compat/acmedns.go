@@ -68,13 +68,13 @@ func (c *call) dnsAccounts() {
 
 func (c *call) dnsAccountOf(s api.ACMEDNSServer, d api.Delegation) object {
 	sub, _, _ := strings.Cut(d.Target, ".")
-	return object{"id": nil, "AcmeDnsServer": object{"id": s.ID, "api_url": s.URL}, "Domain": c.domainRef(d.Name), "timestamp_created": when(d.CreatedAt),
+	return object{"id": dnsAccount{s, d}.id(), "AcmeDnsServer": object{"id": s.ID, "api_url": s.URL}, "Domain": c.domainRef(d.Name), "timestamp_created": when(d.CreatedAt),
 		"fulldomain": text(strings.TrimSuffix(d.Target, ".")), "subdomain": text(sub), "cname_source": d.Record, "cname_target": text(d.Target)}
 }
 
 // domainRef names a domain, with its id where a certificate wants it.
 func (c *call) domainRef(name string) object {
-	d, err := ask[api.Domain](c, "GET", "/domains/"+url.PathEscape(name), nil)
+	d, err := ask[api.Domain](c, "GET", domainPath(name), nil)
 	if err != nil {
 		return object{"id": nil, "domain_name": name}
 	}
@@ -114,15 +114,13 @@ func (c *call) ensureDomains() {
 
 // answerMatrix is a success when every domain has its account.
 func (c *call) answerMatrix(s api.ACMEDNSServer, rows []api.Delegation) {
-	matrix, problem := object{}, ""
+	problem := ""
 	for _, d := range rows {
-		o := object{"Domain": c.domainRef(d.Name), "AcmeDnsServerAccount": c.dnsAccountOf(s, d)}
 		if d.Problem != "" {
-			o["AcmeDnsServerAccount"], o["error"], problem = nil, d.Problem, d.Name+": "+d.Problem
+			problem = d.Name + ": " + d.Problem
 		}
-		matrix[d.Name] = o
 	}
-	out := object{"result": "success", "result_matrix": matrix}
+	out := object{"result": "success", "result_matrix": c.matrix(s, rows)}
 	if len(rows) == 0 {
 		problem = "an address has no account: give host names"
 	}
@@ -130,6 +128,19 @@ func (c *call) answerMatrix(s api.ACMEDNSServer, rows []api.Delegation) {
 		out["result"], out["error"] = "error", problem
 	}
 	c.json(200, out)
+}
+
+// matrix is what came of each domain.
+func (c *call) matrix(s api.ACMEDNSServer, rows []api.Delegation) object {
+	out := object{}
+	for _, d := range rows {
+		o := object{"Domain": c.domainRef(d.Name), "AcmeDnsServerAccount": c.dnsAccountOf(s, d)}
+		if d.Problem != "" {
+			o["AcmeDnsServerAccount"], o["error"] = nil, d.Problem
+		}
+		out[d.Name] = o
+	}
+	return out
 }
 
 func (c *call) importDomain() {

@@ -2,6 +2,7 @@ package compat
 
 import (
 	"maps"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -43,6 +44,12 @@ func inUse(within string, keep func(v api.Version, now time.Time) bool) func(*ca
 		}
 		c.show(object{"X509Certificates": keyed(found, versionOf), "pagination": at}, err)
 	}
+}
+
+// duplicates are certificates of one renewal configuration that are active both.
+// There are none: to issue another retires the one before, in one transaction.
+func (c *call) duplicates() {
+	c.json(http.StatusOK, object{"X509CertificatesPairs": []object{}, "pagination": pagination{Page: c.pageOf()}})
 }
 
 // retiredVersions lists what was replaced or revoked.

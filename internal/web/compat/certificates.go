@@ -21,7 +21,7 @@ func (h *Handler) certificateRoutes() []route {
 	issue := certfleet.ScopeIssue
 	var all []route
 	for _, some := range [][]route{
-		list("/x509-certificates", (*call).versions), list("/x509-certificates/all", (*call).versions), h.certificateLists(), h.certificateActRoutes(),
+		list("/x509-certificates", (*call).versions), list("/x509-certificates/all", (*call).versions), list("/x509-certificates/active-duplicates", (*call).duplicates), h.certificateLists(), h.certificateActRoutes(),
 		get("/x509-certificate/{id}", (*call).version1),
 		post("/x509-certificates/search", certfleet.ScopeRead, (*call).searchCertificates, "Looks for a certificate.", "ari_identifier: RFC 9773 identifier", "serial: serial number, decimal or hex"),
 		post("/x509-certificate/upload", issue, (*call).upload, "Brings a certificate along. It is not renewed until it is resumed.",

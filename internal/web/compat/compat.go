@@ -88,7 +88,8 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 func (h *Handler) routes() []route {
 	var all []route
 	for _, some := range [][]route{h.lookupRoutes(), h.onDemandRoutes(), h.downloadRoutes(),
-		h.accountRoutes(), h.orderRoutes(), h.renewalRoutes(), h.certificateRoutes(), h.domainRoutes(), h.operationRoutes(), h.acmednsRoutes()} {
+		h.accountRoutes(), h.orderRoutes(), h.renewalRoutes(), h.certificateRoutes(), h.domainRoutes(), h.operationRoutes(), h.acmednsRoutes(), h.acmednsServerRoutes(), h.acmednsAccountRoutes(),
+		h.serverRoutes(), h.relatedRoutes(), h.systemRoutes(), h.factoryRoutes(), h.authorizationRoutes(), h.keyRoutes(), h.parseRoutes()} {
 		all = append(all, some...)
 	}
 	return all

@@ -25,6 +25,9 @@ func (h *Handler) domainRoutes() []route {
 	return all
 }
 
+// domainPath is where the API has a name.
+func domainPath(name string) string { return "/domains/" + url.PathEscape(name) }
+
 func plainDomain(d api.Domain) (int64, object) {
 	suffix := ""
 	if _, rest, ok := strings.Cut(d.Registered, "."); ok {
@@ -52,7 +55,7 @@ func (c *call) domain() {
 		c.fail(err)
 		return
 	}
-	d, err := ask[api.Domain](c, "GET", "/domains/"+url.PathEscape(name.String()), nil)
+	d, err := ask[api.Domain](c, "GET", domainPath(name.String()), nil)
 	if err != nil {
 		c.fail(err)
 		return
@@ -137,7 +140,7 @@ func (c *call) ifNeeded() {
 
 // orderNeeded orders for one name and waits; it answers itself what went wrong.
 func (c *call) orderNeeded(form url.Values, name certfleet.Name, out object) bool {
-	if _, err := ask[api.Domain](c, "GET", "/domains/"+url.PathEscape(name.String()), nil); err != nil {
+	if _, err := ask[api.Domain](c, "GET", domainPath(name.String()), nil); err != nil {
 		out["domain.status"] = "new"
 	}
 	form.Set("domain_names_http01", name.String())
@@ -157,7 +160,7 @@ func (c *call) orderNeeded(form url.Values, name certfleet.Name, out object) boo
 		return false
 	}
 	out["x509_certificate.id"], out["x509_certificate.status"], out["acme_order.id"] = s.VersionID, "new", s.ID
-	if d, err := ask[api.Domain](c, "GET", "/domains/"+url.PathEscape(name.String()), nil); err == nil {
+	if d, err := ask[api.Domain](c, "GET", domainPath(name.String()), nil); err == nil {
 		out["domain.id"] = d.ID
 	}
 	_, _ = c.h.Edge.Find(c.ctx, edge.Asked{Tenant: c.who.Tenant, Edge: c.edge(), Name: name, Fresh: true}) // what was kept of the name is stale

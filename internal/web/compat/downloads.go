@@ -104,7 +104,7 @@ func (c *call) alternate(v *certfleet.Version) ([]byte, error) {
 			return nil, err
 		}
 		id := c.q.PathValue("chain")
-		if id == edge.ContentID(pki.EncodeChain(parsed[1:])) || id == strconv.Itoa(ch.Position) {
+		if id == pki.ContentID(pki.EncodeChain(parsed[1:])) || id == strconv.Itoa(ch.Position) {
 			return ch.PEM, nil
 		}
 	}

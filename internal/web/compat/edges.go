@@ -2,6 +2,7 @@ package compat
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 
@@ -11,15 +12,18 @@ import (
 
 func (h *Handler) nginxRoutes() []route {
 	deliver := certfleet.ScopeDeliver
-	return append(post("/api/nginx/cache-flush", deliver, edges("flush"), "Has every nginx of every target of type redis forget its cache."),
-		post("/api/nginx/status", deliver, edges("ask"), "Asks every nginx of every target of type redis how its cache stands.")...)
+	const forget = "Has every nginx of every target of type redis forget "
+	return slices.Concat(post("/api/nginx/cache-flush", deliver, edges("flush"), forget+"its cache."),
+		post("/api/nginx/status", deliver, edges("ask"), "Asks every nginx of every target of type redis how its cache stands."),
+		post("/domain/{domain}/nginx-cache-expire", deliver, (*call).expireDomain, forget+"the domain."),
+		post("/x509-certificate/{id}/nginx-cache-expire", deliver, (*call).expireCertificate, forget+"the names of the certificate."))
 }
 
 // edges asks the nginx servers of all redis targets, or flushes them, and answers
 // one by one. It is a success when one of them answered so.
 func edges(what string) func(*call) {
 	return func(c *call) {
-		answers, err := c.askEdges(what)
+		answers, err := c.askEdges(what, nil)
 		if err != nil {
 			c.fail(err)
 			return
@@ -58,15 +62,16 @@ func (c *call) flushed(what string, out object, good, bad []string) {
 	c.json(http.StatusOK, out)
 }
 
-// askEdges are the answers of all edges. One that several targets name is asked
-// for each, and its last answer counts.
-func (c *call) askEdges(what string) (all []api.TargetEdge, err error) {
+// askEdges are the answers of all edges, to a flush about these names alone if there
+// are any. One that several targets name is asked for each, and its last answer
+// counts.
+func (c *call) askEdges(what string, names []string) (all []api.TargetEdge, err error) {
 	targets, err := c.redis()
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range targets {
-		got, err := ask[api.TargetEdges](c, "POST", "/targets/"+strconv.FormatInt(t.ID, 10)+"/edges/"+what, nil)
+		got, err := ask[api.TargetEdges](c, "POST", "/targets/"+strconv.FormatInt(t.ID, 10)+"/edges/"+what+"?"+url.Values{"name": names}.Encode(), nil)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -27,6 +28,9 @@ func (c *call) form() (url.Values, error) {
 	form, err := parseForm(body, c.q.Header.Get("Content-Type"))
 	if err != nil {
 		return nil, err
+	}
+	if c.page { // a browser sends every field; what is empty was left out
+		maps.DeleteFunc(form, func(_ string, v []string) bool { return strings.TrimSpace(strings.Join(v, "")) == "" })
 	}
 	return form, checkForm(form)
 }

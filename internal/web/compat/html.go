@@ -43,6 +43,7 @@ type thing struct {
 	Facts []fact
 	Files []cell
 	Lines []string
+	Forms []cell
 }
 
 // view is a page: the same as the JSON of its route.
@@ -51,6 +52,7 @@ type view struct {
 	Menu                   []cell
 	Tables                 []table
 	Objects                []thing
+	Form                   *formView
 	Before, Next, JSON     string
 }
 
@@ -59,8 +61,13 @@ func wantsPage(q *http.Request) bool {
 	return !strings.HasSuffix(q.URL.Path, ".json") && strings.Contains(q.Header.Get("Accept"), "text/html")
 }
 
-// html answers what JSON would say as a page, without a script or a form.
+// html answers what JSON would say as a page, without a script. What may be posted
+// is a form.
 func (c *call) html(status int, v any) {
+	post := "'none'"
+	if _, is := v.(about); is {
+		post = "'self'"
+	}
 	b, err := json.Marshal(v)
 	var said map[string]any
 	if err == nil {
@@ -70,7 +77,12 @@ func (c *call) html(status int, v any) {
 	}
 	var page bytes.Buffer
 	if err == nil {
-		err = pageTemplate.Execute(&page, c.view(said))
+		shown := c.view(said)
+		if a, is := v.(about); is {
+			f := c.formOf(a)
+			shown.Form, shown.Objects = &f, nil
+		}
+		err = pageTemplate.Execute(&page, shown)
 	}
 	if err != nil {
 		http.Error(c.w, "this page cannot be shown; ask for it with .json", http.StatusInternalServerError)
@@ -78,7 +90,7 @@ func (c *call) html(status int, v any) {
 	}
 	h := c.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action "+post+"; frame-ancestors 'none'")
 	c.w.WriteHeader(status)
 	_, _ = c.w.Write(page.Bytes()) // the caller is gone, or reads it
 }
@@ -110,6 +122,12 @@ func (c *call) put(v *view, key string, value any) {
 		v.Problem = plain(value)
 	case key == "advice":
 		v.Advice = plain(value)
+	case key == "form_errors":
+		o, _ := value.(map[string]any)
+		v.Problem = plain(o["Error_Main"])
+		v.Objects = append(v.Objects, c.thing(key, o))
+	case key == "posts":
+		v.Objects = append(v.Objects, thing{Name: "forms", Facts: []fact{{"forms", c.forms()}}})
 	case known:
 		v.Tables = append(v.Tables, c.table(key, k, rowsOf(value)))
 	default:
@@ -185,6 +203,7 @@ func (c *call) thing(name string, o map[string]any) thing {
 	for _, f := range k.files {
 		t.Files = append(t.Files, cell{Text: f, Link: c.prefix + k.path + id + "/" + f})
 	}
+	t.Forms = c.formsOf(k.path, id)
 	for _, l := range k.lines {
 		t.Lines = append(t.Lines, strings.NewReplacer("{id}", id, "{name}", plain(o["name"]), "{domain_name}", plain(o["domain_name"])).Replace(l))
 	}

@@ -138,13 +138,18 @@ func listed[T any](c *call, path string, query url.Values) ([]T, pagination, err
 
 // sliced is one page of a list that the API answers whole.
 func sliced[T any](c *call, path string) ([]T, pagination, error) {
-	at := pagination{Page: c.pageOf()}
 	p, err := ask[api.Page[T]](c, "GET", path, nil)
-	at.Total = len(p.Items)
+	rows, at := cut(c, p.Items)
+	return rows, at, err
+}
+
+// cut is one page of a list that is there whole.
+func cut[T any](c *call, all []T) ([]T, pagination) {
+	at := pagination{Page: c.pageOf(), Total: len(all)}
 	from, to := min((at.Page-1)*perPage, at.Total), min(at.Page*perPage, at.Total)
 	if to < at.Total {
 		next := at.Page + 1
 		at.Next = &next
 	}
-	return p.Items[from:to], at, err
+	return all[from:to], at
 }

@@ -15,6 +15,7 @@ func (h *Handler) orderRoutes() []route {
 	issue := certfleet.ScopeIssue
 	var all []route
 	for _, some := range [][]route{
+		post("/acme-orders/active/acme-server/sync", issue, (*call).syncOrders, "Asks the CAs how the orders on their way stand, at most 50 of them."), get("/acme-order/{id}/audit", (*call).auditOrder),
 		list("/acme-orders", orders("")), list("/acme-orders/all", orders("")), list("/acme-orders/active", orders("live")), list("/acme-orders/finished", orders("issued", "failed")),
 		get("/acme-order/{id}", (*call).order1),
 		post("/acme-order/new/freeform", issue, (*call).freeform, "Orders a certificate for names.", orderFields...),

@@ -48,7 +48,7 @@ func post(path string, scope certfleet.Scope, do func(*call), what string, field
 		name, doc, _ := strings.Cut(f, ": ")
 		a.Fields[name] = doc
 	}
-	return both(route{method: "POST", path: path, scope: scope, do: do, about: a})
+	return both(route{method: "POST", path: path, scope: scope, page: true, do: do, about: a})
 }
 
 // bare is a part of a path without its ending.

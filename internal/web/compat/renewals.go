@@ -132,7 +132,7 @@ func (c *call) propose(form url.Values, certificate string) error {
 	}
 	for _, d := range dns01 {
 		way := string(certfleet.DNS01)
-		if _, err := ask[api.Domain](c, "PATCH", "/domains/"+url.PathEscape(d), api.DomainChange{Challenge: &way}); err != nil {
+		if _, err := ask[api.Domain](c, "PATCH", domainPath(d), api.DomainChange{Challenge: &way}); err != nil {
 			return err
 		}
 	}

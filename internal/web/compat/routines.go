@@ -17,6 +17,7 @@ func (h *Handler) routineRoutes() []route {
 	for _, some := range [][]route{
 		post("/api/redis/prime", deliver, (*call).primeAll, "Writes every target of type redis whole, and waits for it."),
 		post("/api/update-recents", issue, nothingToDo("update_recents"), "Nothing is to be done: what a name serves is settled when its certificate is."),
+		post("/domain/{domain}/update-recents", issue, (*call).updateRecents, "Nothing is to be done: what a name serves is settled when its certificate is."),
 		post("/api/reconcile-cas", issue, nothingToDo("reconcile_cas"), "Nothing is to be done: chains are kept as CAs send them."),
 		post("/api/deactivate-expired", issue, nothingToDo("deactivate_expired"), "Nothing is to be done: what has expired is served only where nothing else is left."),
 	} {
@@ -45,6 +46,15 @@ func nothingToDo(what string) func(*call) {
 		}
 		c.done(out, err)
 	}
+}
+
+// updateRecents answers the domain as it is.
+func (c *call) updateRecents() {
+	if _, err := c.name(); err != nil {
+		c.fail(err)
+		return
+	}
+	nothingToDo("update_recents")(c)
 }
 
 // redis are the targets that edges read from.
