@@ -154,7 +154,7 @@ func (d *DB) openPostgres(where string, o Options) error {
 	c.DialFunc = dialPostgres
 	db := stdlib.OpenDB(*c, stdlib.OptionAfterConnect(noSleepers))
 	db.SetMaxOpenConns(o.Readers * 4)
-	db.SetMaxIdleConns(o.Readers)
+	db.SetMaxIdleConns(o.Readers * 4) // a connection costs the server a process, and its statements are prepared anew
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	d.w, d.r = db, db
 	return nil
