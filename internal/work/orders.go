@@ -85,10 +85,8 @@ func walk(ctx context.Context, db *store.DB, owner string, o *certfleet.Order, s
 		if wait > near || time.Since(began) > most || Stopping(ctx) {
 			return giveBack(ctx, db, owner, o.ID, next, nil)
 		}
-		select {
-		case <-ctx.Done():
+		if !rest(ctx, wait) {
 			return giveBack(ctx, db, owner, o.ID, next, ctx.Err())
-		case <-time.After(wait):
 		}
 	}
 }

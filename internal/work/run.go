@@ -58,8 +58,7 @@ func (w *Work) Run(ctx context.Context) error {
 	// Calls in flight outlive ctx: they finish their step.
 	calls, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	slots := make(chan struct{}, w.workers())
-	freed := make(chan struct{}, 1)
+	places := w.seats()
 	var all sync.WaitGroup
 	defer w.finish(&all, cut)
 	reaped := time.Now() // whoever started us has freed the dead
@@ -68,7 +67,7 @@ func (w *Work) Run(ctx context.Context) error {
 			w.reap(ctx)
 			reaped = time.Now()
 		}
-		full := w.handOut(ctx, calls, slots, freed, &all)
+		full := w.handOut(ctx, calls, places, &all)
 		looked := time.Now()
 		timer := time.NewTimer(w.pause(ctx, full))
 		select {
@@ -76,7 +75,7 @@ func (w *Work) Run(ctx context.Context) error {
 			timer.Stop()
 			return nil
 		case <-wakes:
-		case <-freed:
+		case <-places.freed:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -111,23 +110,23 @@ func (w *Work) finish(all *sync.WaitGroup, cut context.CancelFunc) {
 // handOut starts due work while there are free workers; full means that there
 // may be more than it started. Then the kind after that has the first turn next
 // time, so that one of which something is always due starves no other.
-func (w *Work) handOut(ctx, calls context.Context, slots chan struct{}, freed chan struct{}, all *sync.WaitGroup) (full bool) {
+func (w *Work) handOut(ctx, calls context.Context, at *seats, all *sync.WaitGroup) (full bool) {
 	first := w.first
 	w.first = 0
 	for i := range w.Kinds {
-		at := (first + i) % len(w.Kinds)
-		k := w.Kinds[at]
-		has := w.count(k.Name)
-		free := min(cap(slots)-len(slots), w.most()-has)
-		if len(slots) == cap(slots) {
-			w.first = at
+		turn := (first + i) % len(w.Kinds)
+		k := w.Kinds[turn]
+		if at.full() {
+			w.first = turn
 			return true
 		}
+		free := at.free(k.Name)
 		if free <= 0 {
 			full = true
 			continue
 		}
-		ids, err := k.Due(ctx, time.Now(), free+has)
+		// Those that have a seat are still listed as due until they are claimed.
+		ids, err := k.Due(ctx, time.Now(), free+len(at.of[k.Name]))
 		if err != nil {
 			if ctx.Err() == nil {
 				w.Log.Warn("cannot find due work", "kind", k.Name, "err", err)
@@ -135,45 +134,28 @@ func (w *Work) handOut(ctx, calls context.Context, slots chan struct{}, freed ch
 			continue
 		}
 		for _, id := range w.mineFirst(ids) {
-			j := job{k.Name, id}
-			if len(slots) == cap(slots) || ctx.Err() != nil {
-				w.first = (at + 1) % len(w.Kinds)
+			if at.full() || ctx.Err() != nil {
+				w.first = (turn + 1) % len(w.Kinds)
 				return true
 			}
-			if free <= 0 {
-				full = true
-				break
-			}
+			j := job{k.Name, id}
 			if !w.begin(j) {
 				continue
 			}
-			free--
-			slots <- struct{}{}
-			all.Go(func() {
-				w.do(WithStop(calls, ctx), k, id)
+			s, ok := at.take(k.Name)
+			if !ok {
 				w.end(j)
-				<-slots
-				select {
-				case freed <- struct{}{}:
-				default:
-				}
+				full = true
+				break
+			}
+			all.Go(func() {
+				w.do(context.WithValue(WithStop(calls, ctx), seatKey{}, s), k, id)
+				w.end(j)
+				s.leave()
 			})
 		}
 	}
 	return full
-}
-
-// count is how many of a kind are running: they are still listed as due until
-// they are claimed.
-func (w *Work) count(kind string) (n int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for j := range w.running {
-		if j.kind == kind {
-			n++
-		}
-	}
-	return n
 }
 
 // pause is how long to sleep: until the next due time, at most until the next look.
@@ -203,4 +185,12 @@ func Stopping(ctx context.Context) bool {
 	}
 	stop, ok := ctx.Value(stopKey{}).(context.Context)
 	return ok && stop.Err() != nil
+}
+
+// stopOf is closed when the process wants to end.
+func stopOf(ctx context.Context) <-chan struct{} {
+	if stop, ok := ctx.Value(stopKey{}).(context.Context); ok {
+		return stop.Done()
+	}
+	return nil
 }
