@@ -23,7 +23,7 @@ func (t *Target) Holds(ctx context.Context, certificate string, _ certfleet.Rece
 	return t.holds(ctx, db, certificate)
 }
 
-func (t *Target) holds(ctx context.Context, db goredis.UniversalClient, certificate string) (string, error) {
+func (t *Target) holds(ctx context.Context, db reads, certificate string) (string, error) {
 	rec, err := t.record(ctx, db, certificate)
 	if err != nil || rec == nil {
 		return "", t.explain(err)
@@ -59,7 +59,7 @@ func (t *Target) holds(ctx context.Context, db goredis.UniversalClient, certific
 type stored struct{ chain, key string }
 
 // read follows one item to its pair; nil when it is another certificate's now.
-func (t *Target) read(ctx context.Context, db goredis.UniversalClient, item, label string) (*stored, error) {
+func (t *Target) read(ctx context.Context, db reads, item, label string) (*stored, error) {
 	key, pair := splitItem(item)
 	owner, err := db.HGet(ctx, t.ownerKey(key), "o"+pair).Result()
 	if err == nil && owner != label {
@@ -86,7 +86,7 @@ func (t *Target) read(ctx context.Context, db goredis.UniversalClient, item, lab
 	return nil, t.explain(err)
 }
 
-func (t *Target) fields(ctx context.Context, db goredis.UniversalClient, key string, names ...string) (*stored, error) {
+func (t *Target) fields(ctx context.Context, db reads, key string, names ...string) (*stored, error) {
 	v, err := db.HMGet(ctx, key, names...).Result()
 	if err != nil || slices.Contains(v, nil) {
 		return nil, err
@@ -94,7 +94,7 @@ func (t *Target) fields(ctx context.Context, db goredis.UniversalClient, key str
 	return &stored{chain: fmt.Sprint(v[0]), key: fmt.Sprint(v[1])}, nil
 }
 
-func (t *Target) read1(ctx context.Context, db goredis.UniversalClient, key string) (*stored, error) {
+func (t *Target) read1(ctx context.Context, db reads, key string) (*stored, error) {
 	ids, err := db.HMGet(ctx, key, "c", "p", "i").Result()
 	if err != nil || slices.Contains(ids, nil) {
 		return nil, err
@@ -108,7 +108,7 @@ func (t *Target) read1(ctx context.Context, db goredis.UniversalClient, key stri
 	return &stored{chain: v[0] + "\n" + v[2], key: v[1]}, nil
 }
 
-func (t *Target) read3(ctx context.Context, db goredis.UniversalClient, key, pair string) (*stored, error) {
+func (t *Target) read3(ctx context.Context, db reads, key, pair string) (*stored, error) {
 	s, err := t.fields(ctx, db, key, "f"+pair, "k"+pair)
 	if err != nil || s == nil {
 		return nil, err

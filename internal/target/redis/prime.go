@@ -124,26 +124,3 @@ func (t *Target) announceAll(ctx context.Context, db goredis.UniversalClient) er
 	}
 	return errors.Join(problems...)
 }
-
-// Verify compares what Redis holds with what it should: fingerprints by label.
-// differs is called for each that is missing, other or broken.
-func (t *Target) Verify(ctx context.Context, want iter.Seq2[string, string], differs func(Difference)) (Progress, error) {
-	db, err := t.open(ctx)
-	if err != nil {
-		return Progress{}, err
-	}
-	defer db.Close()
-	began, p := time.Now(), Progress{}
-	for label, fingerprint := range want {
-		have, err := t.holds(ctx, db, label)
-		if certfleet.KindOf(err) == certfleet.Unreachable || ctx.Err() != nil {
-			return p, errors.Join(err, ctx.Err())
-		}
-		p.Certificates, p.After, p.Took = p.Certificates+1, label, time.Since(began)
-		if err != nil || have != fingerprint {
-			p.Failed++
-			differs(Difference{Certificate: label, Want: fingerprint, Have: have, Err: err})
-		}
-	}
-	return p, nil
-}

@@ -161,7 +161,7 @@ func (t *Target) Remove(ctx context.Context, certificate string, _ certfleet.Rec
 	return err
 }
 
-func (t *Target) record(ctx context.Context, db goredis.UniversalClient, label string) (map[string]string, error) {
+func (t *Target) record(ctx context.Context, db reads, label string) (map[string]string, error) {
 	rec, err := db.HGetAll(ctx, t.recordKey(label)).Result()
 	if err != nil || len(rec) == 0 {
 		return nil, err

@@ -555,6 +555,52 @@ func TestVerifyFindsWhatWasLost(t *testing.T) {
 	}
 }
 
+// TestVerifyOfManyTellsWhatDiffersInOrder has differences at both ends of batches.
+func TestVerifyOfManyTellsWhatDiffersInOrder(t *testing.T) {
+	t.Parallel()
+	for layout := 1; layout <= 3; layout++ {
+		t.Run(fmt.Sprintf("layout %d", layout), func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t, Config{Layout: layout})
+			from := fleet(t, 1200)
+			if _, err := p.Prime(t.Context(), from, nil); err != nil {
+				t.Fatal(err)
+			}
+			lost := []string{"c0000000", "c0000499", "c0000500", "c0000999", "c0001199"}
+			for _, label := range lost {
+				p.db.Del(t.Context(), p.recordKey(label))
+			}
+			all := func(yield func(string, string) bool) {
+				for b := range from("") {
+					if !yield(b.Certificate, b.Fingerprint) {
+						return
+					}
+				}
+			}
+			var found []string
+			got, err := p.Verify(t.Context(), all, func(d Difference) { found = append(found, d.Certificate) })
+			if err != nil || got.Certificates != 1200 || got.Failed != len(lost) || got.After != "c0001199" || !slices.Equal(found, lost) {
+				t.Errorf("%+v, %v: %q differ, want %q", got, err, found, lost)
+			}
+			seen := 0
+			stopping := func(yield func(string, string) bool) {
+				for label, fingerprint := range all {
+					if seen++; seen == 700 {
+						p.server.Stop()
+					}
+					if !yield(label, fingerprint) {
+						return
+					}
+				}
+			}
+			got, err = p.Verify(t.Context(), stopping, func(Difference) {})
+			if certfleet.KindOf(err) != certfleet.Unreachable || got.Certificates != 500 {
+				t.Errorf("of a Redis that went away: %+v, %v; want 500 and that it does not answer", got, err)
+			}
+		})
+	}
+}
+
 // BenchmarkPrime says how many names a second a full write brings into a Redis
 // on this machine.
 func BenchmarkPrime(b *testing.B) {
@@ -569,6 +615,37 @@ func BenchmarkPrime(b *testing.B) {
 			b.ResetTimer()
 			if _, err := target.Prime(b.Context(), from, nil); err != nil {
 				b.Fatal(err)
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "names/s")
+		})
+	}
+}
+
+// BenchmarkVerify says how many names a second a comparison of a full Redis on this
+// machine with what it should hold takes.
+func BenchmarkVerify(b *testing.B) {
+	server := redistest.Start(b)
+	for _, layout := range []int{1, 2, 3} {
+		b.Run(fmt.Sprintf("layout%d", layout), func(b *testing.B) {
+			target, err := New(Config{URL: server.URL(layout), Layout: layout}, dial.Deps{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			from := fleet(b, b.N)
+			if _, err := target.Prime(b.Context(), from, nil); err != nil {
+				b.Fatal(err)
+			}
+			want := func(yield func(string, string) bool) {
+				for one := range from("") {
+					if !yield(one.Certificate, one.Fingerprint) {
+						return
+					}
+				}
+			}
+			b.ResetTimer()
+			got, err := target.Verify(b.Context(), want, func(d Difference) { b.Errorf("%+v", d) })
+			if err != nil || got.Certificates != b.N {
+				b.Fatalf("%+v, %v", got, err)
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "names/s")
 		})
