@@ -74,20 +74,34 @@ func module(names int) *contender {
 	}}
 }
 
-// manyNames is ours with so many names that a worker keeps only some parsed.
+// manyNames is ours with so many names that a worker may keep only some parsed.
+// The shared dict is filled by a route, which takes a handshake's lookup alone.
 func manyNames(names, parsed int) *contender {
-	return &contender{name: fmt.Sprintf("module-%d-lru-%d", names, parsed), names: names, warm: true, open: func(b *testing.B, c *contender) {
-		c.filled(b, fmt.Sprintf("ttl = 36000, lru_size = %d", parsed), fmt.Sprintf("%dm", names/200))
+	return &contender{name: fmt.Sprintf("module-%d-lru-%d", names, parsed), names: names, warm: parsed >= names, open: func(b *testing.B, c *contender) {
+		r := c.filled(b, fmt.Sprintf("ttl = 36000, lru_size = %d", parsed), fmt.Sprintf("%dm", names/200))
+		if !c.warm {
+			if status, body := r.get("/fill"); status != 200 {
+				b.Fatalf("fill the shared dict: status %d: %s", status, body)
+			}
+		}
 	}}
 }
 
-func (c *contender) filled(b *testing.B, options, dict string) {
+const fillRoute = `location = /fill { content_by_lua_block {
+	local f = require("resty.certfleet").fleet()
+	for i = 0, %d do
+		assert(f:get("shop" .. i .. ".example.com"))
+	end
+} }`
+
+func (c *contender) filled(b *testing.B, options, dict string) *rig {
 	b.Helper()
-	r := c.nginx(b, settings{Options: options + ", subscribe = false", Dict: dict})
+	r := c.nginx(b, settings{Options: options + ", subscribe = false", Dict: dict, Admin: fmt.Sprintf(fillRoute, c.names-1)})
 	list := bundles(b, c.names)
 	for ; len(list) > 0; list = list[min(500, len(list)):] {
 		r.deliver(list[:min(500, len(list))]...)
 	}
+	return r
 }
 
 const plainServer = `server {
@@ -218,6 +232,9 @@ func serveFolder(dir, addr string) error {
 	}
 }
 
+// longestStart is how long a server may read its pairs.
+const longestStart = 3 * time.Minute
+
 // process runs a server until the benchmark ends.
 func (c *contender) process(b *testing.B, cmd *exec.Cmd) {
 	b.Helper()
@@ -231,14 +248,16 @@ func (c *contender) process(b *testing.B, cmd *exec.Cmd) {
 		cmd.Wait()
 	})
 	c.pid = cmd.Process.Pid
-	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(longestStart); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("tcp", c.addr)
 		if err == nil {
 			conn.Close()
 			return
 		}
 		if time.Now().After(deadline) {
-			b.Fatalf("%s does not listen: %s", c.name, out.String())
+			b.Logf("%s does not listen after %v: %s", c.name, longestStart, out.String())
+			c.late = true
+			return
 		}
 	}
 }

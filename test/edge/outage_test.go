@@ -180,50 +180,6 @@ func (r *rig) traffic(clients int, pick func(i int) (name string, want map[strin
 	return stop, func() int { return int(n.Load()) }
 }
 
-func TestRenewalUnderLoadIsSoonEverywhere(t *testing.T) {
-	trial.InFull(t)
-	for _, how := range []string{"publish", "expire route"} {
-		t.Run(how, func(t *testing.T) {
-			s := settings{Workers: 2}
-			if how != "publish" {
-				s.Options = "subscribe = false"
-			}
-			r := start(t, s)
-			if how == "publish" {
-				r.listening()
-			} else {
-				r.settings.Redis.Edges = []redis.Edge{{URL: "http://" + r.HTTP}}
-				r.target = r.newTarget()
-			}
-			const count = 50
-			both, first, second := map[string]map[string]bool{}, []certfleet.Bundle{}, []certfleet.Bundle{}
-			for i := range count {
-				name := fmt.Sprintf("shop%d.example.com", i)
-				first, second = append(first, r.bundle(int64(i+1), name)), append(second, r.bundle(int64(i+1001), name))
-				both[name] = map[string]bool{first[i].Fingerprint: true, second[i].Fingerprint: true}
-			}
-			r.deliver(first...)
-			stop, shaken := r.traffic(4, func(i int) (string, map[string]bool) {
-				name := fmt.Sprintf("shop%d.example.com", i%count)
-				return name, both[name]
-			})
-			r.eventually("a handshake for every name", func() bool { return shaken() > count })
-			r.deliver(second...)
-			began := time.Now()
-			for _, b := range second {
-				r.everywhere(b)
-			}
-			t.Logf("everywhere after %v, %d handshakes meanwhile", time.Since(began).Round(time.Millisecond), shaken())
-			for range 6 { // and nobody goes back
-				for _, b := range second {
-					r.expect(b.Certificate, b.Fingerprint)
-				}
-			}
-			stop()
-		})
-	}
-}
-
 // everywhere waits until both workers show a bundle: long before they would look it
 // up by themselves.
 func (r *rig) everywhere(b certfleet.Bundle) {

@@ -47,6 +47,7 @@ type settings struct {
 	Stream   string // a stream block, beside the http block
 	TLSConf  string // in place of the TLS server's ssl_certificate lines
 	Plain    bool
+	Before   func(*rig) // once Redis runs, before the configuration is written
 }
 
 // rig is one nginx beside one Redis.
@@ -150,6 +151,9 @@ func start(t testing.TB, s settings) *rig {
 	r.target = r.newTarget()
 	r.db = goredis.NewClient(&goredis.Options{Addr: r.server.Addr, DB: 9, MaxRetries: -1, DialerRetries: 1})
 	t.Cleanup(func() { r.db.Close() })
+	if s.Before != nil {
+		s.Before(r)
+	}
 	r.defaults()
 	r.writeConfig()
 	r.run()

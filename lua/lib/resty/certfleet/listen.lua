@@ -1,13 +1,19 @@
 -- Listens in Redis for names that changed. One worker does it for all.
 
 local redis = require "resty.certfleet.redis"
+local resp = require "resty.certfleet.resp"
 local sni = require "resty.certfleet.sni"
 
 local _M = {}
 
-local BEAT = 1000 -- milliseconds of one read, so that a worker that ends is not held up
-local QUIET = 30 -- beats without a word before the connection is asked whether it lives
+-- A connection whose packets vanish ends by itself only after minutes. So it is
+-- asked all the time whether it lives, and given up when nothing came for a while:
+-- what was published meanwhile is noticed within two seconds all the same.
+local BEAT = 0.4 -- seconds between two questions
+local SILENCE = 1000 -- milliseconds without a word
 local PAUSE = 1 -- seconds between two tries to connect
+
+local PING = resp.encode({ "PING" })
 
 local function hear(fleet, message)
     if type(message) ~= "table" or message[1] ~= "message" then
@@ -27,9 +33,13 @@ local function hear(fleet, message)
     end
 end
 
+-- fresh connects anew: nothing is ever kept in this pool.
+local function fresh(o, read_timeout)
+    return redis.connect(setmetatable({ pool = "certfleet-listen", read_timeout = read_timeout }, { __index = o.redis }))
+end
+
 local function connect(o)
-    local settings = setmetatable({ pool = "certfleet-listen:" .. tostring(o.redis.port), read_timeout = BEAT }, { __index = o.redis })
-    local client, err = redis.connect(settings)
+    local client, err = fresh(o, SILENCE)
     if not client then
         return nil, err
     end
@@ -49,7 +59,7 @@ end
 -- number, and Redis knows the last one. It is asked after the subscription
 -- stands, so that nothing falls between the two.
 local function missed(o)
-    local client, err = redis.connect(o.redis)
+    local client, err = fresh(o, o.redis.read_timeout)
     if not client then
         return nil, err
     end
@@ -58,33 +68,35 @@ local function missed(o)
     if not replies then
         return nil, err
     end
-    client:keepalive()
+    client:close()
+    if replies[1].error then
+        return nil, replies[1].error
+    end
     local last = type(replies[1]) == "string" and replies[1] or "none"
     local heard = o.dict:get("heard")
     o.dict:set("heard", last)
     return heard ~= nil and heard ~= last
 end
 
--- follow reads until the connection breaks or the worker ends. Two silences in
--- a row, with a PING between, mean that nobody is there.
+local function ask_all_the_time(client)
+    repeat
+        ngx.sleep(BEAT)
+    until ngx.worker.exiting() or not client.sock:send(PING)
+end
+
+-- follow reads until the connection breaks or falls silent, or the worker ends. The
+-- answers to PING keep the reads from timing out, which nginx would log each time.
 local function follow(fleet, client)
-    local beats = 0
-    while not ngx.worker.exiting() do
-        local message, err = client:read()
+    local asking = ngx.thread.spawn(ask_all_the_time, client)
+    local message, err
+    repeat
+        message, err = client:read()
         if message then
-            beats = 0
             hear(fleet, message)
-        elseif err ~= "timeout" then
-            return err
-        else
-            beats = beats + 1
-            if beats == QUIET then
-                client.sock:send("*1\r\n$4\r\nPING\r\n")
-            elseif beats > QUIET + 5 then
-                return "silence"
-            end
         end
-    end
+    until not message or ngx.worker.exiting()
+    ngx.thread.kill(asking)
+    return err == "timeout" and "silence" or err
 end
 
 local function once(fleet, o)
@@ -99,20 +111,24 @@ local function once(fleet, o)
     end
     err = err or follow(fleet, client)
     client:close()
-    return err or "it ended"
+    return err or "it ended", true
 end
 
 -- run is the loop of the one worker that listens. Changes that it missed make
--- everything doubtful, for it is not known which they were.
+-- everything doubtful, for it is not known which they were. After a connection that
+-- stood the next is tried at once.
 function _M.run(fleet)
     while not ngx.worker.exiting() do
-        local ok, err = pcall(once, fleet, fleet.o)
+        local began = ngx.now()
+        local ok, err, stood = pcall(once, fleet, fleet.o)
         if not ok then
             err = "error: " .. tostring(err)
         end
         if not ngx.worker.exiting() then
             ngx.log(ngx.WARN, "certfleet: listen in Redis: ", err)
-            ngx.sleep(PAUSE)
+            if not stood or ngx.now() - began < PAUSE then
+                ngx.sleep(PAUSE)
+            end
         end
     end
 end

@@ -43,16 +43,27 @@ local function greet(client, o)
     return true
 end
 
+local function pool_of(o)
+    local server = { "certfleet", o.socket or o.host, tostring(o.port), o.user or "", tostring(o.database), o.tls and "tls" or "" }
+    return concat(server, ":") .. ":" .. (o.renewed or 0)
+end
+
+-- renew leaves all pooled connections alone, which then end idle: where packets
+-- vanished on one, they vanish on the others too.
+function _M.renew(o)
+    o.renewed, o.pool = (o.renewed or 0) + 1, nil
+end
+
 -- connect answers a client that is ready, or nil and what went wrong. Options
 -- are those of url.redis, and connect_timeout, read_timeout (milliseconds),
--- ssl_verify, server_name, pool_size and fresh (never a pooled connection).
+-- ssl_verify, server_name and pool_size.
 function _M.connect(o)
     local sock, err = ngx.socket.tcp()
     if not sock then
         return nil, err
     end
     sock:settimeouts(o.connect_timeout, o.read_timeout, o.read_timeout)
-    o.pool = o.pool or concat({ "certfleet", o.socket or o.host, tostring(o.port), o.user or "", tostring(o.database), o.tls and "tls" or "" }, ":")
+    o.pool = o.pool or pool_of(o)
     local ok
     ok, err = dial(sock, o)
     if not ok then
@@ -61,6 +72,7 @@ function _M.connect(o)
     local client = setmetatable({ sock = sock, buffer = "" }, Client)
     local times = sock:getreusedtimes()
     if times and times > 0 then
+        client.reused = true
         return client
     end
     if o.tls then

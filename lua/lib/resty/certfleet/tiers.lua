@@ -37,7 +37,7 @@ local function lost(client, o)
     end
 end
 
-function Tiers:from_redis(name, held)
+function Tiers:once(name, held)
     local client, err = self:client()
     if not client then
         return nil, err, true
@@ -50,6 +50,16 @@ function Tiers:from_redis(name, held)
     local broken_off = err and (err:find("^send: ") or err:find("^read: "))
     if not broken_off then
         client:keepalive(10000, self.o.redis_pool)
+    end
+    return r, err, broken_off, client.reused
+end
+
+-- from_redis asks again over a new connection where a kept one was dead.
+function Tiers:from_redis(name, held)
+    local r, err, broken_off, reused = self:once(name, held)
+    if broken_off and reused and self.o.redis then
+        redis.renew(self.o.redis)
+        r, err, broken_off = self:once(name, held)
     end
     return r, err, broken_off
 end
