@@ -88,9 +88,7 @@ func (r *Room) fail(ctx context.Context, j *job, f failure) error {
 		if err != nil {
 			return err
 		}
-		if err := r.settle(ctx, tx, o.ID, cost); err != nil {
-			return err
-		}
+		j.cost = cost
 		e := j.event("order.failed", f.msg)
 		e.Data = map[string]string{"class": string(f.class)}
 		if err := tx.Event(ctx, e); err != nil {

@@ -168,9 +168,7 @@ func (r *Room) issued(ctx context.Context, j *job, v *certfleet.Version, chains 
 		if err := tx.CleanLater(ctx, o.ID); err != nil {
 			return err
 		}
-		if err := r.settle(ctx, tx, o.ID, allWell); err != nil {
-			return err
-		}
+		j.cost = allWell
 		return tx.Event(ctx, j.event("version.issued", fmt.Sprintf("%s issued serial %s, valid until %s", v.Issuer, v.Serial, v.NotAfter.Format(time.RFC3339))))
 	})
 }

@@ -86,6 +86,10 @@ func (e *entry) weigh(ctx context.Context, tx *store.Tx) (*refusal, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(lessons) == 0 && e.asHeld(want) {
+		e.kept = e.have
+		return nil, nil
+	}
 	if e.all, err = tx.LockBuckets(ctx, e.keys(want, lessons)); err != nil {
 		return nil, err
 	}
@@ -111,6 +115,12 @@ func (e *entry) weigh(ctx context.Context, tx *store.Tx) (*refusal, error) {
 		}
 	}
 	return met, nil
+}
+
+// asHeld reports whether the order holds what it touches, no more and no less: then
+// no bucket changes, and nobody has to wait for one.
+func (e *entry) asHeld(want []plan.Touch) bool {
+	return !e.lost && slices.EqualFunc(e.have, want, func(h store.Touch, w plan.Touch) bool { return h == touchOf(w) })
 }
 
 func (e *entry) keys(want []plan.Touch, lessons []plan.Lesson) []string {

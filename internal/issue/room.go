@@ -62,8 +62,9 @@ type job struct {
 	as      acme.Account
 	now     time.Time
 	said    *record
-	opened  int64  // the certificate's key, if it signed in this step
-	was     string // the CA's status of the order, as it was committed last
+	cost    func(store.Touch) outcome // what the next commit settles in the ledger
+	opened  int64                     // the certificate's key, if it signed in this step
+	was     string                    // the CA's status of the order, as it was committed last
 
 	unwanted bool // a backup that the policy wants no more
 }
@@ -161,7 +162,8 @@ func (r *Room) load(ctx context.Context, o *certfleet.Order, now time.Time) (*jo
 }
 
 // commit writes the order, what was said with the CA, and what fn adds, in one
-// transaction. What the CA did is written down even when the step is cut off, so
+// transaction. What nodes of one store wait for each other at, the ledger and the
+// counts of exchanges, comes last in it. What the CA did is written down even when the step is cut off, so
 // fn gets a context of its own.
 func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *store.Tx) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
@@ -193,8 +195,14 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 			j.order.Rev = rev
 			return err
 		}
+		if j.cost != nil {
+			if err := r.settle(ctx, tx, j.order.ID, j.cost); err != nil {
+				return err
+			}
+		}
 		return tx.AddExchanges(ctx, said)
 	})
+	j.cost = nil
 	if err == nil {
 		j.was = j.order.CAStatus
 	}

@@ -130,10 +130,8 @@ func (r *Room) place(ctx context.Context, j *job) (time.Duration, error) {
 	if ord.Profile != "" {
 		j.order.Profile = ord.Profile
 	}
+	j.cost = taken(counted)
 	err = r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
-		if err := r.settle(ctx, tx, j.order.ID, taken(counted)); err != nil {
-			return err
-		}
 		return tx.Event(ctx, j.event("order.placed", "the CA has the order"))
 	})
 	if err != nil || !onward(j, ord.Status == statusPending && len(ord.Authorizations) > 0) {

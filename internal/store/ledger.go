@@ -45,22 +45,24 @@ func (t *Tx) LockBuckets(ctx context.Context, keys []string) (map[string]Bucket,
 	for i, k := range keys {
 		args[i], out[k] = k, Bucket{Key: k}
 	}
-	if t.pg {
-		rows := make([]string, len(keys))
-		for i := range rows {
-			rows[i] = fmt.Sprintf("($%d, '')", i+1)
-		}
-		_, err := t.change(ctx, "INSERT INTO bucket (k, name) VALUES "+strings.Join(rows, ", ")+" ON CONFLICT (k) DO UPDATE SET held = bucket.held", args...)
-		if err != nil {
-			return nil, err
-		}
-	}
-	list, err := buckets.list(ctx, t.Q, "WHERE k IN ("+marks(len(args))+")", args...)
+	list, err := t.lockRows(ctx, args)
 	for _, b := range list {
 		out[b.Key] = b
 		t.note(b)
 	}
 	return out, err
+}
+
+func (t *Tx) lockRows(ctx context.Context, keys []any) ([]Bucket, error) {
+	if !t.pg {
+		return buckets.list(ctx, t.Q, "WHERE k IN ("+marks(len(keys))+")", keys...)
+	}
+	rows := make([]string, len(keys))
+	for i := range rows {
+		rows[i] = fmt.Sprintf("($%d, '')", i+1)
+	}
+	return buckets.read(t.x.QueryContext(ctx, "INSERT INTO bucket (k, name) VALUES "+strings.Join(rows, ", ")+
+		" ON CONFLICT (k) DO UPDATE SET held = bucket.held RETURNING "+buckets.cols("bucket."), keys...))
 }
 
 // note remembers how a bucket is stored, so that what does not change it is no

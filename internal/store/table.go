@@ -56,7 +56,11 @@ func (t table[T]) colsOf(alias string) string {
 
 // list selects the rows that tail (everything after FROM) picks.
 func (t table[T]) list(ctx context.Context, q Q, tail string, args ...any) ([]T, error) {
-	rows, err := q.x.QueryContext(ctx, "SELECT "+t.cols(t.name+".")+" FROM "+t.name+" "+tail, args...)
+	return t.read(q.x.QueryContext(ctx, "SELECT "+t.cols(t.name+".")+" FROM "+t.name+" "+tail, args...))
+}
+
+// read takes the rows of a statement that gives all columns.
+func (t table[T]) read(rows *sql.Rows, err error) ([]T, error) {
 	if err != nil {
 		return nil, explain(fmt.Errorf("list %s: %w", t.name, err), "")
 	}
