@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/certfleet/certfleet/internal/pki/lineage"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/trial"
 )
 
@@ -44,7 +46,7 @@ func (k *kit) write(listen string, more string) (file string) {
 // start runs the agent as a process of its own and answers it once it listens.
 func (k *kit) start(more string) *exec.Cmd {
 	k.Helper()
-	k.addr = freeAddr(k)
+	k.addr = fmt.Sprintf("127.0.0.1:%d", porttest.Port(k))
 	cmd := agentProgram(k, "--config "+k.write(k.addr, more)+" run")
 	out := &logBuffer{}
 	cmd.Stderr = out
@@ -54,16 +56,6 @@ func (k *kit) start(more string) *exec.Cmd {
 	k.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	k.eventually("the agent listens", func() bool { return strings.Contains(out.String(), "listening") })
 	return cmd
-}
-
-func freeAddr(k *kit) string {
-	k.Helper()
-	l, err := k.Agent.Listen(k.Context())
-	if err != nil {
-		k.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func TestKilledAgentKeepsTheLastGoodPairAndConverges(t *testing.T) {

@@ -118,7 +118,7 @@ func TestOnceFailsWhenANameIsNotServed(t *testing.T) {
 	trial.InFull(t)
 	t.Parallel()
 	const name = "secure.demo.test"
-	rows, err := once(t, Options{within: 12 * time.Second, gone: map[string]bool{name: true}})
+	rows, err := once(t, Options{within: 25 * time.Second, gone: map[string]bool{name: true}})
 	if err == nil || !strings.Contains(err.Error(), name) || certfleet.AdviceOf(err) == "" {
 		t.Fatalf("want an error with advice that names %s: %v", name, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -167,7 +168,7 @@ func loopback(port int) config.Address {
 // for challenges before the manager listens there.
 func freePorts() (p ports, err error) {
 	for _, port := range []*int{&p.api, &p.http01, &p.tlsalpn01} {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := freePort()
 		if err != nil {
 			return p, fmt.Errorf("find a free port: %w", err)
 		}
@@ -175,4 +176,17 @@ func freePorts() (p ports, err error) {
 		*port = ln.Addr().(*net.TCPAddr).Port
 	}
 	return p, nil
+}
+
+// freePort listens where nobody does, until somebody else is to listen there. It
+// is below the ports that the kernel hands out, so that none of them takes it
+// meanwhile. Tests put ports of their own in its place.
+var freePort = func() (ln net.Listener, err error) {
+	const lowest, highest, tries = 10000, 29999, 100
+	for range tries {
+		if ln, err = net.Listen("tcp", string(loopback(lowest+mathrand.IntN(highest-lowest+1)))); err == nil {
+			return ln, nil
+		}
+	}
+	return nil, err
 }

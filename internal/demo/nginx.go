@@ -22,7 +22,7 @@ import (
 var nginxModules = []string{"/usr/lib/nginx/modules/ndk_http_module.so", "/usr/lib/nginx/modules/ngx_http_lua_module.so"}
 
 // nginxStart bounds how long Redis and nginx may take to listen.
-const nginxStart = 3 * time.Second
+const nginxStart = 20 * time.Second
 
 // nginx is an edge as it is in the field: nginx with our Lua module, which finds
 // each name in a Redis that the manager writes to.
@@ -124,7 +124,7 @@ func (n *nginx) furnish(h *home) (addr string, err error) {
 	if err := defaultPair(dir); err != nil {
 		return "", err
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := freePort()
 	if err != nil {
 		return "", err
 	}

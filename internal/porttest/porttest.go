@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -22,6 +23,10 @@ const (
 
 // errNone is what Take answers when every port it tried was taken.
 var errNone = errors.New("no port is free")
+
+// held keeps the locks of ports that were not given back: a file that nobody
+// refers to is closed, and its lock with it.
+var held sync.Map
 
 // Take answers a TCP port on 127.0.0.1 that is free, and stays the caller's until
 // it is given back or the process ends, whether it is listened on or not.
@@ -37,7 +42,8 @@ func Take() (port int, giveBack func(), err error) {
 			return 0, nil, err
 		}
 		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && free(port) {
-			return port, func() { lock.Close() }, nil
+			held.Store(port, lock)
+			return port, func() { held.Delete(port); lock.Close() }, nil
 		}
 		lock.Close()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/trial"
 )
 
@@ -123,12 +125,10 @@ func TestLookShowsWhatNobodyTrusts(t *testing.T) {
 }
 
 func TestLookSaysWhyNothingWasServed(t *testing.T) {
-	closed, _ := net.Listen("tcp", "127.0.0.1:0")
-	closed.Close()
 	stop := make(chan struct{})
 	defer close(stop)
 	for want, addr := range map[string]string{
-		"refuses connections":    closed.Addr().String(),
+		"refuses connections":    fmt.Sprintf("127.0.0.1:%d", porttest.Port(t)),
 		"did not answer in time": listen(t, "127.0.0.1:0", func(net.Conn) { <-stop }),
 		"does not speak TLS":     listen(t, "127.0.0.1:0", func(c net.Conn) { c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")); <-stop }),
 		"closed the connection":  listen(t, "127.0.0.1:0", func(c net.Conn) { c.Read(make([]byte, 4096)) }),
@@ -163,10 +163,9 @@ func TestLookTellsAGuardsRefusalAsItIs(t *testing.T) {
 func TestLookAllKeepsOrderAndGoesOnAfterFailures(t *testing.T) {
 	ca := newCA(t)
 	e := serve(t, ca, "127.0.0.1:0", "a.example.com", "b.example.com")
-	closed, _ := net.Listen("tcp", "127.0.0.1:0")
-	closed.Close()
+	closed := fmt.Sprintf("127.0.0.1:%d", porttest.Port(t))
 	names := []certfleet.Name{name(t, "a.example.com"), name(t, "b.example.com")}
-	got := LookAll(t.Context(), names, []string{closed.Addr().String(), e.addr, "probe.invalid:443"}, Options{Parallel: 2, Timeout: trial.Patience})
+	got := LookAll(t.Context(), names, []string{closed, e.addr, "probe.invalid:443"}, Options{Parallel: 2, Timeout: 10 * time.Second})
 	if len(got) != 6 {
 		t.Fatalf("got %d sights", len(got))
 	}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"net"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/porttest"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
 )
@@ -77,13 +78,8 @@ func TestErrorsKeepWhatWasBeingDone(t *testing.T) {
 }
 
 func TestNoServerAtTheAddressSaysSo(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	_, err = openAt(t, "postgres://user:s3cret@"+addr+"/certfleet", store.Options{})
+	addr := fmt.Sprintf("127.0.0.1:%d", porttest.Port(t))
+	_, err := openAt(t, "postgres://user:s3cret@"+addr+"/certfleet", store.Options{})
 	actable(t, err, certfleet.Unreachable, "does not answer")
 	if strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("the password is in %q", err)

@@ -1,12 +1,13 @@
 package web
 
 import (
-	"net"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
+	"github.com/certfleet/certfleet/internal/porttest"
 )
 
 const declared = `{
@@ -123,12 +124,9 @@ func TestAChangeLeavesWhatIsAbsent(t *testing.T) {
 }
 
 func TestProbeSaysWhyNothingWasSeen(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	l.Close() // now nobody is there
-	k := newKit(t)
+	k, nobody := newKit(t), fmt.Sprintf("127.0.0.1:%d", porttest.Port(t))
 	var got api.Looks
-	k.ok("POST", "/v1/probe", `{"names":["a.example.com"],"addresses":["`+l.Addr().String()+`"]}`).into(t, &got)
+	k.ok("POST", "/v1/probe", `{"names":["a.example.com"],"addresses":["`+nobody+`"]}`).into(t, &got)
 	if len(got.Looks) != 1 || !strings.Contains(got.Looks[0].Problem, "refuses connections") || got.Looks[0].Advice == "" {
 		t.Errorf("%+v", got)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // openTimeout bounds opening one store.
-const openTimeout = 30 * time.Second
+const openTimeout = 60 * time.Second
 
 // Each runs fn on both engines, as subtests named sqlite and postgres.
 func Each(t *testing.T, fn func(t *testing.T, db *store.DB)) {

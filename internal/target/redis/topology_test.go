@@ -46,7 +46,7 @@ func works(t *testing.T, c Config) {
 func TestClusterIsWrittenSlotBySlot(t *testing.T) {
 	trial.InFull(t)
 	t.Parallel()
-	s := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-config-file", filepath.Join(t.TempDir(), "nodes.conf"))
+	s := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-port", redistest.FreePort(t), "--cluster-config-file", filepath.Join(t.TempDir(), "nodes.conf"))
 	db := goredis.NewClient(&goredis.Options{Addr: s.Addr})
 	defer db.Close()
 	if err := db.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
