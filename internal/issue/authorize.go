@@ -33,9 +33,11 @@ type pending struct {
 	said   string // the challenge's status, as the CA answered
 }
 
-// waits reports whether the CA still has to be told to look at the challenge.
+// waits reports whether the CA still has to be told to look at the challenge: the
+// longer it takes, the less often.
 func (p *pending) waits(now time.Time) bool {
-	return p.ch.Status == statusPending && now.Sub(p.stored.AnsweredAt) > answerAgain
+	again := max(p.stored.AnsweredAt.Sub(p.stored.PresentedAt), answerAgain)
+	return p.ch.Status == statusPending && now.Sub(p.stored.AnsweredAt) > again
 }
 
 // since is when the CA's look began, as far as we know.
@@ -56,10 +58,11 @@ func (p *pending) challenge() certfleet.Challenge {
 // authorize brings every pending authorization of an order one thing further:
 // intended, presented, seen, answered.
 func (r *Room) authorize(ctx context.Context, j *job, ord acme.Order) (time.Duration, error) {
-	all, err := r.askAuthorizations(ctx, j, ord)
-	if err != nil {
+	all, more, err := r.askAuthorizations(ctx, j, ord)
+	if err != nil && len(all) == 0 {
 		return 0, err
 	}
+	asking := err // what was answered before it is kept
 	for _, z := range all {
 		switch z.Status {
 		case statusInvalid:
@@ -69,8 +72,14 @@ func (r *Room) authorize(ctx context.Context, j *job, ord acme.Order) (time.Dura
 		}
 	}
 	work, taken, err := r.intend(ctx, j, all)
+	if err == nil {
+		err = asking
+	}
 	if err != nil {
 		return 0, err
+	}
+	if f, ok := endless(j, work); ok {
+		return 0, r.fail(ctx, j, f)
 	}
 	if taken {
 		return handshakeTurn, nil
@@ -81,41 +90,15 @@ func (r *Room) authorize(ctx context.Context, j *job, ord acme.Order) (time.Dura
 	}
 	r.at("presented")
 	wait, err := r.seen(ctx, j, work)
-	if err != nil || wait > 0 {
-		return wait, err
+	if err == nil && wait == 0 {
+		var left bool
+		wait, left, err = r.answer(ctx, j, work)
+		more = more || left
 	}
-	return r.answer(ctx, j, work)
-}
-
-// askAuthorizations asks for each that we do not know to be valid; if that
-// leaves none although the order is pending, it asks for all.
-func (r *Room) askAuthorizations(ctx context.Context, j *job, ord acme.Order) ([]acme.Authorization, error) {
-	known, err := r.DB.AuthorizationsOf(ctx, j.order.ID)
-	if err != nil {
-		return nil, err
+	if more {
+		wait = 0
 	}
-	valid := map[string]bool{}
-	for _, a := range known {
-		valid[a.URL] = a.Status == statusValid
-	}
-	var ask []string
-	for _, u := range ord.Authorizations {
-		if !valid[u] {
-			ask = append(ask, u)
-		}
-	}
-	if len(ask) == 0 {
-		ask = ord.Authorizations
-	}
-	var out []acme.Authorization
-	for _, u := range ask {
-		z, err := j.client.GetAuthorization(ctx, j.as, u)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, z)
-	}
-	return out, nil
+	return wait, err
 }
 
 // proved reports whether an order gets to this status at the CA only by having
@@ -348,7 +331,7 @@ func (r *Room) seen(ctx context.Context, j *job, work []*pending) (time.Duration
 			return 0, r.fail(ctx, j, failure{typ: "notVisible", msg: fmt.Sprintf("the %s record of %s was not visible after %s: %s", p.stored.Type, p.stored.Name, seenTime, saw),
 				advice: "look at the zone's name servers: " + p.challenge().DNSName() + " must answer with the TXT value"})
 		}
-		return max(plan.Poll(time.Now(), p.stored.PresentedAt, 0), 250*time.Millisecond), nil
+		return max(plan.Poll(time.Now(), p.stored.PresentedAt, 0, seenTime), 250*time.Millisecond), nil
 	}
 	return 0, nil
 }
@@ -368,23 +351,14 @@ func (r *Room) solverState(ctx context.Context, c *certfleet.StoredChallenge) ([
 
 // answer tells the CA to look, for every challenge it has not begun with, and
 // says how long to wait for its verdict. An order without any is one whose CA
-// takes its time.
-func (r *Room) answer(ctx context.Context, j *job, work []*pending) (time.Duration, error) {
-	var retry time.Duration
-	for _, p := range work {
-		if !p.waits(j.now) {
-			retry = max(retry, p.authz.RetryAfter)
-			continue
-		}
-		ch, err := j.client.Answer(ctx, j.as, p.ch.URL)
-		if err != nil {
-			return 0, err
-		}
-		p.told, p.said, retry = true, ch.Status, max(retry, ch.RetryAfter)
-	}
+// takes its time. More reports that the rest has to wait for the next step.
+func (r *Room) answer(ctx context.Context, j *job, work []*pending) (wait time.Duration, more bool, err error) {
+	retry, more, cause := r.tell(ctx, j, work)
 	r.at("answered")
-	j.order.Attempts = 0
-	err := r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
+	if cause == nil {
+		j.order.Attempts = 0
+	}
+	err = r.commit(ctx, j, func(ctx context.Context, tx *store.Tx) error {
 		for _, p := range work {
 			if p.told {
 				if err := tx.Answered(ctx, p.stored.ID, p.said); err != nil {
@@ -394,8 +368,35 @@ func (r *Room) answer(ctx context.Context, j *job, work []*pending) (time.Durati
 		}
 		return nil
 	})
-	return plan.Poll(j.now, lookedSince(j, work), retry), err
+	if err == nil {
+		err = cause
+	}
+	return plan.Poll(j.now, lookedSince(j, work), retry, j.patience()), more, err
 }
+
+// tell tells the CA to look, until its time is up or the CA refuses. Retry is the
+// longest wait that the CA asks for.
+func (r *Room) tell(ctx context.Context, j *job, work []*pending) (retry time.Duration, more bool, err error) {
+	began := time.Now()
+	for _, p := range work {
+		if !p.waits(j.now) {
+			retry = max(retry, p.authz.RetryAfter)
+			continue
+		}
+		if time.Since(began) > turnTime {
+			return retry, true, nil
+		}
+		ch, err := j.client.Answer(ctx, j.as, p.ch.URL)
+		if err != nil {
+			return retry, false, err
+		}
+		p.told, p.said, retry = true, ch.Status, max(retry, ch.RetryAfter)
+	}
+	return retry, false, nil
+}
+
+// patience is how long the order's CA is left alone at most.
+func (j *job) patience() time.Duration { return plan.Patience(j.order.Lane, j.now, j.cert.NotAfter) }
 
 // lookedSince is when the first of the CA's looks began.
 func lookedSince(j *job, work []*pending) time.Time {

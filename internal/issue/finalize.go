@@ -46,12 +46,28 @@ func (r *Room) finalize(ctx context.Context, j *job, ord acme.Order) (time.Durat
 	j.order.CAStatus, j.order.Attempts = got.Status, 0
 	wait := time.Duration(0)
 	if got.Status == statusProcessing {
-		wait = plan.Poll(j.now, j.now, got.RetryAfter)
+		wait = plan.Poll(j.now, j.now, got.RetryAfter, j.patience())
 	}
 	if err := r.commit(ctx, j, nil); err != nil || !onward(j, got.Status == statusValid && got.Certificate != "") {
 		return wait, err
 	}
 	return r.follow(ctx, j, got)
+}
+
+// processing waits for a CA that signs, unless it has taken too long, or the policy
+// has another that it is high time for. A step after one that went wrong does not
+// judge: the CA may only just be back.
+func (r *Room) processing(ctx context.Context, j *job, ord acme.Order) (time.Duration, error) {
+	since, back := r.provedAt(ctx, j), j.order.Attempts > 0
+	j.order.Attempts = 0
+	switch {
+	case back:
+	case r.movesOn(ctx, j):
+		return 0, r.fail(ctx, j, stuck("the CA has not signed since "+since.Format(time.RFC3339), j))
+	case j.now.After(plan.EnduredUntil(since, j.cert.NotAfter, plan.SignMost)):
+		return 0, r.fail(ctx, j, stuck("the CA has not signed since "+since.Format(time.RFC3339), j))
+	}
+	return plan.Poll(j.now, since, ord.RetryAfter, j.patience()), r.commit(ctx, j, nil)
 }
 
 // provedAt is when the CA had found the names proved, as far as we know: an order

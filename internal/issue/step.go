@@ -8,7 +8,6 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/acme"
-	"github.com/certfleet/certfleet/internal/plan"
 	"github.com/certfleet/certfleet/internal/store"
 )
 
@@ -74,7 +73,7 @@ func (r *Room) follow(ctx context.Context, j *job, ord acme.Order) (time.Duratio
 	case statusReady:
 		return r.finalize(ctx, j, ord)
 	case statusProcessing:
-		return plan.Poll(j.now, r.provedAt(ctx, j), ord.RetryAfter), r.commit(ctx, j, nil)
+		return r.processing(ctx, j, ord)
 	case statusValid:
 		return r.download(ctx, j, ord)
 	case statusInvalid:

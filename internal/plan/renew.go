@@ -161,17 +161,6 @@ func Again(now time.Time, attempts int, notBefore time.Time, luck float64) time.
 	return at
 }
 
-// Poll says how long to wait before asking a CA once more how something stands
-// that began at since: a fraction of the time it has taken, within bounds, or
-// what the CA said.
-func Poll(now, since time.Time, retryAfter time.Duration) time.Duration {
-	wait := min(max(now.Sub(since)/2, 100*time.Millisecond), 15*time.Second)
-	if retryAfter > 0 {
-		return min(retryAfter, time.Minute)
-	}
-	return wait
-}
-
 // Relook says when to look again at a name that was seen served: once or twice a
 // day, spread out.
 func Relook(now time.Time, life time.Duration, luck float64) time.Time {
