@@ -81,17 +81,25 @@ func (r *Room) Do(ctx context.Context, id int64) error {
 	return r.save(ctx, d, nil)
 }
 
-// pausedLook is how often a delivery to a paused target is looked at.
-const pausedLook = 10 * time.Minute
+// pausedLook is how often deliveries to a paused target are looked at; resuming it
+// makes them due at once.
+const pausedLook = time.Hour
 
-// putOff leaves a delivery to a paused target for later, and says so where it has
-// nothing else to say.
+// putOff leaves a delivery to a paused target for later, with what else waits for
+// it, and says so where it has nothing else to say.
 func (r *Room) putOff(ctx context.Context, d *certfleet.Delivery, stored *certfleet.StoredTarget) error {
-	d.DueAt = time.Now().Add(pausedLook)
-	if d.State == certfleet.DeliveryDue && !stored.Pulled() {
-		d.Problem, d.Advice = "target "+stored.Label+" is paused", "resume it with certfleet targets resume "+stored.Label
+	until := time.Now().Add(pausedLook)
+	if d.State != certfleet.DeliveryDue && d.State != certfleet.DeliveryFailed {
+		d.DueAt = until
+		return r.save(ctx, d, nil)
 	}
-	return r.save(ctx, d, nil)
+	var problem, advice string
+	if !stored.Pulled() {
+		problem, advice = "target "+stored.Label+" is paused", "resume it with certfleet targets resume "+stored.Label
+	}
+	return r.DB.Tx(context.WithoutCancel(ctx), time.Now(), func(tx *store.Tx) error {
+		return tx.PutOff(ctx, stored.ID, until, problem, advice, together)
+	})
 }
 
 func (r *Room) save(ctx context.Context, d *certfleet.Delivery, e *certfleet.Event) error {

@@ -143,6 +143,35 @@ func TestAPausedTargetKeepsWhatItHas(t *testing.T) {
 	if got := y.shows("shop.example"); got != y.fingerprint(first) {
 		t.Errorf("the edge shows %s", got)
 	}
+	y.target.Paused = false
+	y.tx(func(ctx context.Context, tx *store.Tx) error {
+		return errors.Join(tx.SaveTarget(ctx, y.target), tx.Resume(ctx, y.target.ID))
+	})
+	if got := y.now(r, d.ID); got.State != certfleet.DeliveryApplied || got.Problem != "" {
+		t.Errorf("resumed, it is %+v", got)
+	}
+}
+
+// TestAPausedTargetCostsOneLook puts off all that waits for it together.
+func TestAPausedTargetCostsOneLook(t *testing.T) {
+	t.Parallel()
+	y := build(t, storetest.SQLite(t))
+	r := y.room(1)
+	y.target.Paused = true
+	y.tx(func(ctx context.Context, tx *store.Tx) error { return tx.SaveTarget(ctx, y.target) })
+	var ids []int64
+	for _, name := range []string{"a.example", "b.example", "c.example"} {
+		ids = append(ids, y.version(y.certificate(name).ID).ID)
+	}
+	y.now(r, ids[0])
+	if due, err := r.Due(t.Context(), time.Now(), 10); err != nil || len(due) != 0 {
+		t.Errorf("after one look %v are due, %v", due, err)
+	}
+	for _, id := range ids {
+		if d := y.delivery(id); d.State != certfleet.DeliveryDue || !strings.Contains(d.Problem, "is paused") {
+			t.Errorf("%+v", d)
+		}
+	}
 }
 
 // TestAnEndingProcessJudgesNobody cuts a look off: that is no proof against the edge.

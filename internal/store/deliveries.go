@@ -102,11 +102,18 @@ func (q Q) DueDeliveries(ctx context.Context, now time.Time, limit int) ([]certf
 	return deliveries.list(ctx, q, "WHERE due_at > 0 AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at, id LIMIT $2", now.UnixMilli(), limit)
 }
 
-// DueSiblings are the deliveries to hand to the same target now, d among them. A
-// certificate of which another version is on its way there has its turn after that.
+// DueSiblings are the deliveries to hand to the same target now, d the first of
+// them. A certificate of which another version is on its way there has its turn
+// after that.
 func (q Q) DueSiblings(ctx context.Context, d *certfleet.Delivery, now time.Time, limit int) ([]certfleet.Delivery, error) {
-	return deliveries.list(ctx, q, "WHERE target_id = $1 AND state IN ('due', 'failed') AND due_at > 0 AND due_at <= $2 AND lease_until <= $2"+
-		" AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.certificate_id = delivery.certificate_id AND o.target_id = delivery.target_id AND o.lease_until > $2) ORDER BY CASE id WHEN $3 THEN 0 ELSE 1 END, due_at LIMIT $4", d.TargetID, now.UnixMilli(), d.ID, limit)
+	const turn = "WHERE target_id = $1 AND " + toHand + " AND due_at > 0 AND due_at <= $2 AND lease_until <= $2" +
+		" AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.certificate_id = delivery.certificate_id AND o.target_id = delivery.target_id AND o.lease_until > $2)"
+	first, err := deliveries.list(ctx, q, turn+" AND id = $3", d.TargetID, now.UnixMilli(), d.ID)
+	if err != nil || limit <= len(first) {
+		return first, err
+	}
+	rest, err := deliveries.list(ctx, q, turn+" AND id <> $3 ORDER BY due_at, id LIMIT $4", d.TargetID, now.UnixMilli(), d.ID, limit-len(first))
+	return append(first, rest...), err
 }
 
 // ClaimDelivery takes a due delivery for owner until the lease ends. One that is

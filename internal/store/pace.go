@@ -11,16 +11,60 @@ import (
 )
 
 // DueDeliveriesBut are the due deliveries as DueDeliveries lists them, without what
-// would be handed to the targets that rest now; looks at them go on.
+// would be handed to the targets that rest now; looks at them go on. Where a long
+// queue waits for those that rest, it is one delivery for each other target.
 func (q Q) DueDeliveriesBut(ctx context.Context, resting []int64, now time.Time, limit int) ([]certfleet.Delivery, error) {
 	if len(resting) == 0 {
 		return q.DueDeliveries(ctx, now, limit)
 	}
-	ids := make([]string, len(resting))
-	for i, id := range resting {
-		ids[i] = strconv.FormatInt(id, 10)
+	at, but := now.UnixMilli(), q.ids(resting)
+	list, err := deliveries.list(ctx, q, `WHERE id IN (SELECT id FROM (SELECT id, state, target_id FROM delivery WHERE due_at > 0 AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at, id LIMIT $3) AS first
+		WHERE `+toLook+` OR target_id NOT IN (`+q.idsIn("$4")+`)) ORDER BY due_at, id LIMIT $2`, at, limit, walk, but)
+	if err != nil || len(list) > 0 {
+		return list, err
 	}
-	return deliveries.list(ctx, q, "WHERE due_at > 0 AND due_at <= $1 AND lease_until <= $1 AND (state NOT IN ('due', 'failed') OR target_id NOT IN ("+strings.Join(ids, ", ")+")) ORDER BY due_at, id LIMIT $2", now.UnixMilli(), limit)
+	looks, err := deliveries.list(ctx, q, "WHERE due_at > 0 AND due_at <= $1 AND lease_until <= $1 AND "+toLook+" ORDER BY due_at, id LIMIT $2", at, limit)
+	if err != nil {
+		return nil, err
+	}
+	turns, err := deliveries.list(ctx, q, firstOfEach+q.idsIn("$3")+")) ORDER BY due_at, id LIMIT $2", at, limit, but)
+	return append(looks, turns...), err
+}
+
+// walk is how much of the queue is read before targets are asked one by one.
+const walk = 2000
+
+// What is to be handed over, and what is to be looked at, as their indexes have it.
+const (
+	toHand = "state NOT IN ('sent', 'applied', 'served', 'superseded')"
+	toLook = "state NOT IN ('due', 'failed', 'superseded')"
+)
+
+// firstOfEach finds what waits longest for each target, without those that follow:
+// it goes from target to target on the index.
+const firstOfEach = `WHERE id IN (WITH RECURSIVE t(target) AS (SELECT CAST(0 AS BIGINT)
+		UNION ALL SELECT (SELECT target_id FROM delivery WHERE due_at > 0 AND ` + toHand + ` AND target_id > t.target ORDER BY target_id LIMIT 1) FROM t WHERE t.target IS NOT NULL)
+	SELECT (SELECT d.id FROM delivery d WHERE d.target_id = t.target AND d.due_at > 0 AND d.due_at <= $1 AND d.lease_until <= $1 AND d.` + toHand + ` ORDER BY d.due_at, d.id LIMIT 1)
+	FROM t WHERE t.target > 0 AND t.target NOT IN (`
+
+// ids is a list as one argument, so that the statement's text stays the same.
+func (q Q) ids(list []int64) string {
+	out := make([]string, len(list))
+	for i, id := range list {
+		out[i] = strconv.FormatInt(id, 10)
+	}
+	if q.pg {
+		return "{" + strings.Join(out, ",") + "}"
+	}
+	return "[" + strings.Join(out, ",") + "]"
+}
+
+// idsIn are the rows of a list that was given as one argument.
+func (q Q) idsIn(arg string) string {
+	if q.pg {
+		return "SELECT unnest(CAST(CAST(" + arg + " AS TEXT) AS BIGINT[]))"
+	}
+	return "SELECT value FROM json_each(" + arg + ")"
 }
 
 // ClaimDeliveries takes those of the list that nobody was faster with.
@@ -36,6 +80,23 @@ func (t *Tx) ClaimDeliveries(ctx context.Context, list []certfleet.Delivery, own
 		got = append(got, &list[i])
 	}
 	return got, nil
+}
+
+// PutOff makes what is to be handed to a target now due later, as many as limit,
+// and notes why where nothing went wrong before.
+func (t *Tx) PutOff(ctx context.Context, target int64, until time.Time, problem, advice string, limit int) error {
+	_, err := t.change(ctx, `UPDATE delivery SET due_at = $1, rev = rev + 1, problem = CASE state WHEN 'due' THEN $2 ELSE problem END, advice = CASE state WHEN 'due' THEN $3 ELSE advice END
+		WHERE id IN (SELECT id FROM delivery WHERE target_id = $4 AND `+toHand+` AND due_at > 0 AND due_at <= $5 AND lease_until <= $5 ORDER BY due_at, id LIMIT $6)`,
+		until.UnixMilli(), problem, advice, target, t.now.UnixMilli(), limit)
+	return err
+}
+
+// Resume makes all that waits for a target due now, but for what waits for a canary.
+func (t *Tx) Resume(ctx context.Context, target int64) error {
+	_, err := t.change(ctx, `UPDATE delivery SET due_at = $1, rev = rev + 1, problem = CASE state WHEN 'due' THEN '' ELSE problem END, advice = CASE state WHEN 'due' THEN '' ELSE advice END
+		WHERE target_id = $2 AND `+toHand+` AND due_at > $1 AND lease_until <= $1 AND held = 0`, t.now.UnixMilli(), target)
+	t.Wake()
+	return err
 }
 
 // ReleaseDelivery ends the owner's claim on a delivery that somebody changed

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,5 +182,90 @@ func TestATargetsPaceIsKept(t *testing.T) {
 		if n, err := db.CountServed(ctx); err != nil || n != 0 {
 			t.Errorf("%d are served, %v", n, err)
 		}
+	})
+}
+
+// TestALongQueueHidesNoOtherTarget has more waiting for a resting target than is
+// read of the queue.
+func TestALongQueueHidesNoOtherTarget(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		g := f.group(t, db)
+		series := "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 2500) "
+		for _, q := range []string{
+			"INSERT INTO version (id, tenant_id, certificate_id, origin, names, serial, fingerprint, spki, issuer, not_before, not_after, chain_pem, created_at) " + series +
+				"SELECT 1000+i, 1, $1, 'issued', '[]', 's' || i, 'f' || i, 'p' || i, 'x', 1, 2, CAST('' AS BLOB), 1 FROM s",
+			"INSERT INTO delivery (tenant_id, version_id, target_id, certificate_id, state, due_at, created_at) " + series +
+				fmt.Sprintf("SELECT 1, 1000+i, %d, $1, 'due', i, 1 FROM s", g[1].ID),
+		} {
+			if db.Postgres() {
+				q = strings.ReplaceAll(q, "BLOB", "BYTEA")
+			}
+			if _, err := db.Raw().Exec(q, f.cert.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seen := at(t, db, f.version.ID, g[2].ID)
+		seen.State, seen.DueAt, seen.Held = certfleet.DeliveryServed, now, false
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveDelivery(ctx, seen) })
+		hand := at(t, db, f.version.ID, g[0].ID)
+		for _, c := range []struct {
+			resting []int64
+			want    []int64
+		}{
+			{[]int64{g[1].ID}, []int64{seen.ID, hand.ID}},
+			{[]int64{g[1].ID, g[0].ID, 1 << 40}, []int64{seen.ID}},
+		} {
+			list, err := db.DueDeliveriesBut(t.Context(), c.resting, now, 10)
+			var got []int64
+			for _, d := range list {
+				got = append(got, d.ID)
+			}
+			if err != nil || !slices.Equal(got, c.want) {
+				t.Errorf("while %v rest: %v, %v; want %v", c.resting, got, err, c.want)
+			}
+		}
+		list, err := db.DueDeliveriesBut(t.Context(), []int64{1 << 40}, now, 10)
+		if err != nil || len(list) != 10 || list[0].TargetID != g[1].ID {
+			t.Errorf("while another rests: %v, %v; want ten of the queue", list, err)
+		}
+	})
+}
+
+func TestWhatWaitsForAPausedTargetIsDueWhenItIsResumed(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		g := f.group(t, db)
+		hour := now.Add(time.Hour)
+		check := func(when string, target int64, due time.Time, problem, advice string) {
+			t.Helper()
+			d := at(t, db, f.version.ID, target)
+			if !d.DueAt.Equal(due) || d.Problem != problem || d.Advice != advice {
+				t.Errorf("%s it is due at %v: %q, %q", when, d.DueAt, d.Problem, d.Advice)
+			}
+		}
+		putOff := func() {
+			t.Helper()
+			write(t, db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.PutOff(ctx, g[0].ID, hour, "paused", "resume it", 10)
+			})
+		}
+		putOff()
+		check("put off", g[0].ID, hour, "paused", "resume it")
+		held := at(t, db, f.version.ID, g[1].ID)
+		check("beside it", g[1].ID, held.DueAt, held.Problem, held.Advice)
+		resume := func(target int64) {
+			t.Helper()
+			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Resume(ctx, target) })
+		}
+		resume(g[1].ID)
+		check("behind its canary", g[1].ID, held.DueAt, held.Problem, held.Advice)
+		resume(g[0].ID)
+		check("resumed", g[0].ID, now, "", "")
+		failed := at(t, db, f.version.ID, g[0].ID)
+		failed.State, failed.Problem, failed.Advice = certfleet.DeliveryFailed, "no room", "make room"
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveDelivery(ctx, failed) })
+		putOff()
+		check("that failed and is put off", g[0].ID, hour, "no room", "make room")
 	})
 }

@@ -14,11 +14,11 @@ import (
 )
 
 // small tables never grow with the fleet; a scan of them is no harm.
-var small = regexp.MustCompile(`^(agent\b|authority|account|policy|data_key|tenant|token|setting|pause|stray|exchange_count|limit_override|default_policy|account_default|backup_fill|replacement\b|factory|blocked|d|s|first|\(|CONSTANT|SUBQUERY|[0-9])`)
+var small = regexp.MustCompile(`^(agent\b|authority|account|policy|data_key|tenant|token|setting|pause|stray|exchange_count|limit_override|default_policy|account_default|backup_fill|replacement\b|factory|blocked|d|s|t\b|json_each|first|\(|CONSTANT|SUBQUERY|[0-9])`)
 
 // partial indexes hold only what is open, held or due, so that walking one in
 // order is not a walk over the fleet.
-var partial = regexp.MustCompile(`USING (COVERING )?INDEX (orders_due|orders_issued|orders_live|orders_leased|orders_open|delivery_open|delivery_waiting|delivery_due|delivery_leased|version_ari_poll|challenge_clean|event_xact|certificate_due|certificate_failing|certificate_room|certificate_urgent|certificate_lane|certificate_share|bucket_free)\b`)
+var partial = regexp.MustCompile(`USING (COVERING )?INDEX (orders_due|orders_issued|orders_live|orders_leased|orders_open|delivery_open|delivery_waiting|delivery_due|delivery_turn|delivery_look|delivery_leased|version_ari_poll|challenge_clean|event_xact|certificate_due|certificate_failing|certificate_room|certificate_urgent|certificate_lane|certificate_share|bucket_free)\b`)
 
 // walked tables are read from their newest row down until the page is full.
 var walked = regexp.MustCompile(`^SCAN authz$`)
@@ -26,8 +26,8 @@ var walked = regexp.MustCompile(`^SCAN authz$`)
 // bounded answers may be sorted: a version has no more deliveries than there are
 // targets, a certificate at one target no more than it had versions, an order no
 // more authorizations than names, and few certificates carry a label that leads to
-// their rows.
-var bounded = regexp.MustCompile(`delivery\.version_id = \$|WHERE certificate_id = \$1 AND target_id = \$2|c\.label = \$2 AND delivery\.target_id = \$3|authz\.order_id = \$|ORDER BY CASE|IN \(SELECT l0\.object_id FROM label`)
+// their rows; of a long queue a bounded part is read, or one row for each target.
+var bounded = regexp.MustCompile(`delivery\.version_id = \$|WHERE certificate_id = \$1 AND target_id = \$2|c\.label = \$2 AND delivery\.target_id = \$3|authz\.order_id = \$|ORDER BY CASE|IN \(SELECT l0\.object_id FROM label|LIMIT \$3( \+ 0)?\) AS first|RECURSIVE t\(target\)`)
 
 // asks are the questions that the sweep, the lists, the search and the metrics put.
 func asks(t *testing.T, db *store.DB) map[string][]store.Asked {

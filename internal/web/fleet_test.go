@@ -1,13 +1,16 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
 	"github.com/certfleet/certfleet/internal/porttest"
+	"github.com/certfleet/certfleet/internal/store"
 )
 
 const declared = `{
@@ -120,6 +123,34 @@ func TestAChangeLeavesWhatIsAbsent(t *testing.T) {
 				t.Errorf("%s lacks %s: %s then %s", path, want, r.body, again.body)
 			}
 		}
+	}
+}
+
+func TestAResumedTargetGetsWhatWaitedAtOnce(t *testing.T) {
+	k := newKit(t)
+	k.ok("POST", "/v1/apply", declared)
+	var at time.Time
+	k.ok("PATCH", "/v1/targets/edge", `{"paused":true}`)
+	must(t, k.db.Tx(t.Context(), time.Now(), func(tx *store.Tx) error {
+		c, err := tx.CertificateByLabel(t.Context(), 0, "a.example.com")
+		if err != nil {
+			return err
+		}
+		v := &certfleet.Version{CertificateID: c.ID, Tenant: c.Tenant, Fingerprint: "f", Serial: "1", NotAfter: time.Now().Add(time.Hour)}
+		if err := tx.AddVersion(t.Context(), v, nil); err != nil {
+			return err
+		}
+		g, err := tx.TargetByLabel(t.Context(), 0, "edge")
+		if err != nil {
+			return err
+		}
+		at = time.Now().Add(time.Hour)
+		return errors.Join(tx.WantDeliveries(t.Context(), v), tx.PutOff(t.Context(), g.ID, at, "paused", "", 10))
+	}))
+	k.ok("PATCH", "/v1/targets/edge", `{"paused":false}`)
+	list, err := k.db.DueDeliveries(t.Context(), time.Now(), 10)
+	if err != nil || len(list) != 1 || list[0].Problem != "" {
+		t.Errorf("due are %v, %v", list, err)
 	}
 }
 
