@@ -27,6 +27,9 @@ func (r *Room) PollARI(ctx context.Context, id int64, now time.Time) error {
 		v.ARIPollAt = time.Time{}
 		return r.DB.Tx(ctx, now, func(tx *store.Tx) error { return tx.SaveVersion(ctx, v) })
 	}
+	if err := r.claim(ctx, now, func(tx *store.Tx, until time.Time) error { return tx.ClaimPoll(ctx, v, until) }); err != nil {
+		return err
+	}
 	ctx, said := withRecord(ctx)
 	w, err := r.askWindow(ctx, v)
 	if err != nil {

@@ -20,6 +20,9 @@ const sharedRest = time.Minute
 // CleanUp takes away one challenge of an order that has ended, even one whose
 // present was lost in a crash. It stays while another order shows the same.
 func (r *Room) CleanUp(ctx context.Context, c certfleet.StoredChallenge, now time.Time) error {
+	if err := r.claim(ctx, now, func(tx *store.Tx, until time.Time) error { return tx.ClaimCleanUp(ctx, c.ID, until) }); err != nil {
+		return err
+	}
 	if shared, err := r.DB.ChallengeShared(ctx, &c); err != nil {
 		return err
 	} else if shared {

@@ -99,6 +99,13 @@ func (r *Room) Watch(ctx context.Context, id int64, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	err = r.claim(ctx, now, func(tx *store.Tx, until time.Time) error {
+		cert.DueAt = until
+		return tx.SaveCertificate(ctx, cert)
+	})
+	if err != nil {
+		return err
+	}
 	away := failure{}
 	if a, _, err := r.choose(ctx, cert, policy); err == nil {
 		first := *cert

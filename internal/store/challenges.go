@@ -186,6 +186,12 @@ func (q Q) DueCleanups(ctx context.Context, now time.Time, limit int) ([]certfle
 	return challenges.list(ctx, q, "WHERE clean_due_at > 0 AND clean_due_at <= $1 ORDER BY clean_due_at LIMIT $2", now.UnixMilli(), limit)
 }
 
+// ClaimCleanUp takes a challenge that is to be taken away now, which is due again
+// when the lease ends. Of two nodes one wins.
+func (t *Tx) ClaimCleanUp(ctx context.Context, id int64, until time.Time) error {
+	return t.changeOne(ctx, "UPDATE challenge SET clean_due_at = $1 WHERE id = $2 AND clean_due_at > 0 AND clean_due_at <= $3", until.UnixMilli(), id, t.now.UnixMilli())
+}
+
 // Cleaned notes that a challenge is no longer visible.
 func (t *Tx) Cleaned(ctx context.Context, id int64) error {
 	_, err := t.change(ctx, "UPDATE challenge SET cleaned_at = $1, clean_due_at = 0, state = NULL WHERE id = $2", t.now.UnixMilli(), id)

@@ -68,6 +68,16 @@ func (q Q) DuePolls(ctx context.Context, now time.Time, limit int) ([]certfleet.
 	return versions.list(ctx, q, "WHERE ari_poll_at > 0 AND ari_poll_at <= $1 ORDER BY ari_poll_at, id LIMIT $2", now.UnixMilli(), limit)
 }
 
+// ClaimPoll takes a version whose renewal information is to be asked for: the next
+// question is due only when the lease ends. Of two nodes one wins.
+func (t *Tx) ClaimPoll(ctx context.Context, v *certfleet.Version, until time.Time) error {
+	err := t.changeOne(ctx, "UPDATE version SET ari_poll_at = $1, rev = rev + 1 WHERE id = $2 AND rev = $3", until.UnixMilli(), v.ID, v.Rev)
+	if err == nil {
+		v.ARIPollAt, v.Rev = until, v.Rev+1
+	}
+	return err
+}
+
 // VersionFilter narrows a list of versions.
 type VersionFilter struct {
 	Tenant        int64
