@@ -180,7 +180,7 @@ func (d *deaf) Read(b []byte) (int, error) {
 
 func TestAPeerThatReadsNothingIsGivenUp(t *testing.T) {
 	t.Parallel()
-	k := newKit(t, func(c *Config) { c.SFTP.Idle, c.SFTP.MaxConnections = certfleet.Duration(2*time.Second), 1 })
+	k := newKit(t, func(c *Config) { c.SFTP.Idle, c.SFTP.MaxConnections = certfleet.Duration(5*time.Second), 1 })
 	k.run()
 	raw, err := net.Dial("tcp", k.addr)
 	if err != nil {

@@ -94,16 +94,20 @@ func TestDaemonUpdatesOnceForManyChanges(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "calls")
 	k := newKit(t, func(c *Config) {
-		c.UpdateDelay = certfleet.Duration(1500 * time.Millisecond)
+		c.UpdateDelay = certfleet.Duration(3 * time.Second)
 		c.Updaters = settings(t, "updaters:\n"+noting("web", file, ""))
 	})
 	k.stage("early", pair(t, time.Hour, "early.example")) // before it starts
 	k.run()
-	for i := range 3 {
+	var pushers []*sftp.Client
+	for range 3 { // they have logged in before the first change, which may take a while
 		conn, c := k.client()
+		defer conn.Close()
+		pushers = append(pushers, c)
+	}
+	for i, c := range pushers {
 		pushPair(t, c, fmt.Sprintf("shop%d", i), pair(t, time.Hour, "shop.example"))
 		c.Close()
-		conn.Close()
 	}
 	k.eventually("the updater runs", func() bool { return len(lines(t, file)) > 0 })
 	time.Sleep(100 * time.Millisecond)

@@ -50,7 +50,7 @@ func TestManyForOneTargetTravelTogether(t *testing.T) {
 func TestARateLetsTheRestWait(t *testing.T) {
 	t.Parallel()
 	y := build(t, storetest.SQLite(t))
-	y.target.Rate = 12 // so that two go at once
+	y.target.Rate = 2 // so that one goes, and the next half a minute later
 	y.change()
 	ids := y.versions("a.example", "b.example", "c.example")
 	r := y.room(1)
@@ -65,15 +65,39 @@ func TestARateLetsTheRestWait(t *testing.T) {
 			done++
 		}
 	}
-	if done != 2 {
-		t.Errorf("%d of 3 went at once, want 2: %v", done, y.states(ids))
+	if done != 1 {
+		t.Errorf("%d of 3 went at once, want 1: %v", done, y.states(ids))
 	}
 	list, err := r.Due(t.Context(), time.Now().Add(time.Second), 10)
 	if err != nil || slices.ContainsFunc(list, func(id int64) bool { return y.delivery(id).State == certfleet.DeliveryDue }) {
 		t.Errorf("listed while the target rests: %v, %v", list, err)
 	}
-	if list, _ = r.Due(t.Context(), time.Now().Add(6*time.Second), 10); !slices.ContainsFunc(list, func(id int64) bool { return y.delivery(id).State == certfleet.DeliveryDue }) {
+	if list, _ = r.Due(t.Context(), time.Now().Add(31*time.Second), 10); !slices.ContainsFunc(list, func(id int64) bool { return y.delivery(id).State == certfleet.DeliveryDue }) {
 		t.Errorf("listed after the rest: %v, without what waited", list)
+	}
+}
+
+// TestARateLetsTenSecondsWorthGoAtOnce counts what came free meanwhile, too.
+func TestARateLetsTenSecondsWorthGoAtOnce(t *testing.T) {
+	t.Parallel()
+	y := build(t, storetest.SQLite(t))
+	y.target.Rate = 12
+	y.change()
+	ids := y.versions("a.example", "b.example", "c.example", "d.example")
+	r, began := y.room(1), time.Now()
+	for _, id := range ids {
+		if err := r.Do(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := 0
+	for _, s := range y.states(ids) {
+		if s != "due" {
+			done++
+		}
+	}
+	if took := time.Since(began); done < 2 || done > 2+int(took/(5*time.Second)) {
+		t.Errorf("%d of 4 went in %s, want 2, and one more each five seconds", done, took)
 	}
 }
 

@@ -187,7 +187,7 @@ func (h *house) client(a *certfleet.Authority, record func(context.Context, cert
 	roots.AppendCertsFromPEM([]byte(a.TrustPEM))
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, IdleConnTimeout: time.Second}
 	h.Cleanup(tr.CloseIdleConnections)
-	return acme.New(acme.Options{DirectoryURL: a.DirectoryURL, HTTP: &http.Client{Transport: tr}, Timeout: 5 * time.Second, Record: record}), nil
+	return acme.New(acme.Options{DirectoryURL: a.DirectoryURL, HTTP: &http.Client{Transport: tr}, Timeout: trial.Patience, Record: record}), nil
 }
 
 func (h *house) solver(typ certfleet.ChallengeType, _ string) (certfleet.Solver, error) {

@@ -107,7 +107,7 @@ func TestBrokenCAAIsNoPermission(t *testing.T) {
 	l.web("127.0.0.2", ping)
 	l.dns.Fail("", "example.org.", solvertest.Silent)
 	some := func(q *Question) { q.Authorities = []CA{{Label: "first", Identities: []string{"first.test"}}} }
-	expect{DNS, false, "whether a CA may issue"}.check(t, l.ask("www.example.org", certfleet.HTTP01, some))
+	expect{DNS, false, "whether a CA may issue"}.check(t, l.hasty().ask("www.example.org", certfleet.HTTP01, some))
 	l.dns.Fail("", "example.org.", solvertest.Bogus)
 	expect{DNSSEC, true, "DNSSEC does not validate"}.check(t, l.ask("bogus.example.org", certfleet.HTTP01, some))
 }

@@ -3,6 +3,7 @@ package preflight
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/certfleet/certfleet"
@@ -33,7 +34,11 @@ func TestNamesThatCannotBeReachedAreToldApart(t *testing.T) {
 		"shut.example.org":     {PortClosed, false, "127.0.0.9 does not answer: the connection is refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			want.check(t, (&lab{t, l.dns, l.deps}).ask(name, certfleet.HTTP01))
+			here := &lab{t, l.dns, l.deps}
+			if strings.HasPrefix(name, "silent.") {
+				here = here.hasty()
+			}
+			want.check(t, here.ask(name, certfleet.HTTP01))
 		})
 	}
 }
@@ -96,7 +101,11 @@ func TestTheTXTRecordMustBePossible(t *testing.T) {
 		"unregistered.org":   {Gone, true, "not registered"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			want.check(t, (&lab{t, l.dns, l.deps}).ask(name, certfleet.DNS01))
+			here := &lab{t, l.dns, l.deps}
+			if strings.HasPrefix(name, "silent.") {
+				here = here.hasty()
+			}
+			want.check(t, here.ask(name, certfleet.DNS01))
 		})
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/certfleet/certfleet/internal/dnsq"
 	"github.com/certfleet/certfleet/internal/solver/acmedns"
 	"github.com/certfleet/certfleet/internal/solver/solvertest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // standIn is an acme-dns server: its API over HTTP, its names in the test DNS
@@ -158,7 +159,7 @@ func solver(t *testing.T, s *standIn, m *memory) *acmedns.Solver {
 	t.Helper()
 	out, err := acmedns.New(acmedns.Config{
 		Server: s.url + "/", Timeout: certfleet.Duration(5 * time.Second),
-		DNS: dnsq.Config{Resolvers: []string{s.dns.Addr()}, AuthorityPort: s.dns.Port, Timeout: certfleet.Duration(time.Second)},
+		DNS: dnsq.Config{Resolvers: []string{s.dns.Addr()}, AuthorityPort: s.dns.Port, Timeout: certfleet.Duration(trial.Patience)},
 	}, dial.Deps{}, m)
 	if err != nil {
 		t.Fatal(err)

@@ -63,7 +63,7 @@ func self(t *testing.T) string {
 }
 
 func near(d *solvertest.DNS) dnsq.Config {
-	return dnsq.Config{Resolvers: []string{d.Addr()}, AuthorityPort: d.Port, Timeout: certfleet.Duration(time.Second)}
+	return dnsq.Config{Resolvers: []string{d.Addr()}, AuthorityPort: d.Port, Timeout: certfleet.Duration(trial.Patience)}
 }
 
 func TestSuite(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/dnsq"
 	"github.com/certfleet/certfleet/internal/solver/solvertest"
+	"github.com/certfleet/certfleet/internal/trial"
 	"github.com/miekg/dns"
 )
 
@@ -131,7 +132,7 @@ func (l *lab) solver(t *testing.T, more ...func(*Config)) *Solver {
 		Provider: "fake", Program: self, Timeout: certfleet.Duration(10 * time.Second),
 		Env:      map[string]string{"FAKE_TOKEN": "env:FAKE_TOKEN_SOURCE"},
 		Settings: map[string]string{"FAKE_SERVER": l.dns.Addr(), "FAKE_NOTES": l.notes, "FAKE_MODE": l.mode},
-		DNS:      dnsq.Config{Resolvers: []string{l.dns.Addr()}, AuthorityPort: l.dns.Port, Timeout: certfleet.Duration(time.Second)},
+		DNS:      dnsq.Config{Resolvers: []string{l.dns.Addr()}, AuthorityPort: l.dns.Port, Timeout: certfleet.Duration(trial.Patience)},
 	}
 	for _, f := range more {
 		f(&c)

@@ -5,13 +5,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/dnsq"
 	"github.com/certfleet/certfleet/internal/solver/rfc2136"
 	"github.com/certfleet/certfleet/internal/solver/solvertest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 var _ certfleet.Waiter = (*rfc2136.Solver)(nil)
@@ -23,7 +23,7 @@ func config(t *testing.T, d *solvertest.DNS) rfc2136.Config {
 	}
 	return rfc2136.Config{
 		Server: d.Addr(), Key: "update-key", SecretRef: "file:" + path,
-		DNS: dnsq.Config{Resolvers: []string{d.Addr()}, AuthorityPort: d.Port, Timeout: certfleet.Duration(time.Second)},
+		DNS: dnsq.Config{Resolvers: []string{d.Addr()}, AuthorityPort: d.Port, Timeout: certfleet.Duration(trial.Patience)},
 	}
 }
 

@@ -438,7 +438,7 @@ func TestProblemsCarryAdviceAndNoPassword(t *testing.T) {
 		"no password":    {"redis://" + protected.Addr, certfleet.Denied},
 		"nothing there":  {"redis://:hunter2@127.0.0.1:" + closed, certfleet.Unreachable},
 	} {
-		target, err := New(Config{URL: c.url, Timeout: certfleet.Duration(time.Second)}, dial.Deps{})
+		target, err := New(Config{URL: c.url, Timeout: certfleet.Duration(trial.Patience)}, dial.Deps{})
 		if err != nil {
 			t.Fatal(err)
 		}

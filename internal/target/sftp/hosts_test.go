@@ -10,13 +10,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/agent"
 	"github.com/certfleet/certfleet/internal/dial"
 	"github.com/certfleet/certfleet/internal/target/sftp/sshtest"
 	"github.com/certfleet/certfleet/internal/target/targettest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // host is a machine to push to.
@@ -29,7 +29,7 @@ type host struct {
 }
 
 func (h host) config() Config {
-	return Config{Host: "127.0.0.1", Port: h.port, User: h.user, Key: "file:" + h.key, HostKeys: []string{h.hostKey}, Path: h.folder, Timeout: certfleet.Duration(10 * time.Second)}
+	return Config{Host: "127.0.0.1", Port: h.port, User: h.user, Key: "file:" + h.key, HostKeys: []string{h.hostKey}, Path: h.folder, Timeout: certfleet.Duration(trial.Patience)}
 }
 
 func (h host) target(t testing.TB, change func(*Config)) *Target {
