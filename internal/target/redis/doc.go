@@ -36,5 +36,7 @@
 //	certfleet:prime         how far a full write has come
 //
 // No script touches two slots of a Redis Cluster; the order of the writes keeps a
-// pair whole: shared values first, then names, then what is no longer used.
+// pair whole: shared values first, then names, then what is no longer used. Where a
+// full write and a delivery of one certificate meet, the record is the later
+// claimant's, and the other takes back what it wrote.
 package redis

@@ -26,7 +26,8 @@ type (
 // Prime writes everything that from yields, in order of labels, in pipelines.
 // from is called with the label to go on after: empty, or where an earlier call
 // was interrupted within a day. report, which may be nil, is called after each
-// batch, with the receipts that failed in it. The edges are told once, at the end.
+// batch, with the receipts that failed in it. What is left of overtaken writes goes,
+// and the edges are told once, at the end.
 func (t *Target) Prime(ctx context.Context, from func(after string) iter.Seq2[certfleet.Bundle, error], report func(Progress, []certfleet.Receipt)) (Progress, error) {
 	db, err := t.open(ctx)
 	if err != nil {
@@ -43,6 +44,9 @@ func (t *Target) Prime(ctx context.Context, from func(after string) iter.Seq2[ce
 	}
 	p := priming{Target: t, db: db, report: report, began: time.Now(), Progress: Progress{After: after}}
 	if err := p.all(ctx, from(after)); err != nil {
+		return p.Progress, err
+	}
+	if err := t.sweep(ctx, db); err != nil {
 		return p.Progress, err
 	}
 	if err := db.Del(ctx, t.cursorKey()).Err(); err != nil {

@@ -117,7 +117,7 @@ func (t *Target) write(ctx context.Context, db goredis.UniversalClient, bundles 
 	for _, j := range jobs {
 		j.receipt.Fingerprint = j.fingerprint
 		j.receipt.Applied = j.err == nil
-		if j.receipt.Err = t.explain(j.err); j.err == nil {
+		if j.receipt.Err = t.explain(j.err); j.err == nil || j.overtaken {
 			changed = append(append(changed, j.names...), t.namesOf(j.dropped)...)
 		}
 	}

@@ -2,7 +2,19 @@ package redis
 
 import goredis "github.com/redis/go-redis/v9"
 
-// Each script decides and writes in one step, and touches one slot alone.
+// listed tells whether a certificate's record, as the third key, lists something now.
+// In a cluster, where a record lies in another slot, it is not handed in.
+const listed = `
+local function listed(field, what)
+  if not KEYS[3] then return false end
+  for line in string.gmatch(redis.call('HGET', KEYS[3], field) or '', '[^\n]+') do
+    if line == what then return true end
+  end
+  return false
+end
+`
+
+// Each script decides and writes in one step. None needs two slots of a cluster.
 var (
 	// claim opens a certificate's record for a version: KEYS record; ARGV
 	// version, items, shared keys, 1 for an older version on purpose. What was
@@ -44,8 +56,10 @@ redis.call('EXPIREAT', KEYS[1], till)
 redis.call('EXPIREAT', KEYS[2], till)
 return 1`)
 
-	// unshare takes a user away: KEYS value, users; ARGV label. The last takes the value along.
-	unshare = goredis.NewScript(`
+	// unshare takes a user away, unless its record lists the value: KEYS value, users,
+	// record; ARGV label. The last takes the value along.
+	unshare = goredis.NewScript(listed + `
+if listed('shared', KEYS[1]) then return 0 end
 redis.call('SREM', KEYS[2], ARGV[1])
 if redis.call('SCARD', KEYS[2]) == 0 then redis.call('DEL', KEYS[1], KEYS[2]) return 1 end
 return 0`)
@@ -72,10 +86,11 @@ redis.call('EXPIREAT', KEYS[1], till)
 redis.call('EXPIREAT', KEYS[2], till)
 return ARGV[2]`)
 
-	// dropName takes a certificate's pair from a name, if it is still its own:
-	// KEYS hash, owner; ARGV pair, label.
-	dropName = goredis.NewScript(`
+	// dropName takes a certificate's pair from a name, if it is still its own, and
+	// its record does not list it: KEYS hash, owner, record; ARGV pair, label.
+	dropName = goredis.NewScript(listed + `
 local pair = ARGV[1]
+if listed('items', KEYS[1] .. ' ' .. pair) then return 0 end
 if redis.call('HGET', KEYS[2], 'o' .. pair) ~= ARGV[2] then return 0 end
 if KEYS[1] ~= KEYS[2] then redis.call('DEL', KEYS[1], KEYS[2]) return 1 end
 for _, f in ipairs({'g', 'n', 'f', 'k', 'o'}) do redis.call('HDEL', KEYS[1], f .. pair) end

@@ -15,14 +15,15 @@ import (
 const verifyBatch = 500
 
 // Verify compares what Redis holds with what it should: fingerprints by label.
-// differs is called for each that is missing, other or broken, in their order.
+// differs is called for each that is missing, other or broken, in their order, and
+// then for what is left of overtaken writes.
 func (t *Target) Verify(ctx context.Context, want iter.Seq2[string, string], differs func(Difference)) (Progress, error) {
 	db, err := t.open(ctx)
 	if err != nil {
 		return Progress{}, err
 	}
 	defer db.Close()
-	v := verifying{Target: t, db: db, differs: differs, began: time.Now()}
+	v := verifying{Target: t, db: db, differs: differs, told: map[string]bool{}, began: time.Now()}
 	batch := make([]Difference, 0, verifyBatch)
 	for label, fingerprint := range want {
 		if batch = append(batch, Difference{Certificate: label, Want: fingerprint}); len(batch) < verifyBatch {
@@ -33,7 +34,21 @@ func (t *Target) Verify(ctx context.Context, want iter.Seq2[string, string], dif
 		}
 		batch = batch[:0]
 	}
-	return v.Progress, v.compare(ctx, batch)
+	if err := v.compare(ctx, batch); err != nil {
+		return v.Progress, err
+	}
+	return v.Progress, t.leftovers(ctx, db, v.left)
+}
+
+// left tells of leftovers, but not of certificates that differ anyway.
+func (v *verifying) left(list []leftover) error {
+	for _, l := range list {
+		if !v.told[l.label] {
+			v.Failed++
+			v.differs(l.difference())
+		}
+	}
+	return nil
 }
 
 type verifying struct {
@@ -41,6 +56,7 @@ type verifying struct {
 	*Target
 	db      goredis.UniversalClient
 	differs func(Difference)
+	told    map[string]bool // labels that differ
 	began   time.Time
 }
 
@@ -59,6 +75,7 @@ func (v *verifying) compare(ctx context.Context, batch []Difference) error {
 		v.Certificates, v.After, v.Took = v.Certificates+1, d.Certificate, time.Since(v.began)
 		if d.Err != nil || d.Have != d.Want {
 			v.Failed++
+			v.told[d.Certificate] = true
 			v.differs(d)
 		}
 	}

@@ -17,6 +17,7 @@ type job struct {
 	staleItems  []string // of earlier versions
 	staleShared []string
 	dropped     []string // items that this version no longer has
+	overtaken   bool     // another version was claimed before this one was whole
 	err         error
 }
 
@@ -25,6 +26,11 @@ type job struct {
 // crash in between leaves the record open, and the next delivery goes on from it.
 func (t *Target) run(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
 	t.claim(ctx, db, jobs)
+	t.finish(ctx, db, jobs)
+}
+
+// finish goes on with jobs whose record is claimed.
+func (t *Target) finish(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
 	t.share(ctx, db, jobs)
 	t.name(ctx, db, jobs)
 	for _, j := range jobs {
@@ -37,7 +43,12 @@ func (t *Target) run(ctx context.Context, db goredis.UniversalClient, jobs []*jo
 	t.drop(ctx, db, jobs)
 	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) []*goredis.Cmd {
 		return []*goredis.Cmd{settleRecord.EvalSha(ctx, p, []string{t.recordKey(j.label)}, j.version, j.fingerprint)}
-	}, nil)
+	}, func(j *job, got []*goredis.Cmd) error {
+		settled, err := got[0].Int()
+		j.overtaken = err == nil && settled == 0
+		return err
+	})
+	t.retract(ctx, db, slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !j.overtaken }))
 }
 
 // phase queues the commands of every job that is well so far, sends them
@@ -125,13 +136,13 @@ func (t *Target) drop(ctx context.Context, db goredis.UniversalClient, jobs []*j
 	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) (cmds []*goredis.Cmd) {
 		for _, item := range j.staleItems {
 			key, pair := splitItem(item)
-			cmds = append(cmds, dropName.EvalSha(ctx, p, []string{key, t.ownerKey(key)}, pair, j.label))
+			cmds = append(cmds, dropName.EvalSha(ctx, p, t.withRecord(j, key, t.ownerKey(key)), pair, j.label))
 		}
 		return cmds
 	}, nil)
 	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) (cmds []*goredis.Cmd) {
 		for _, key := range j.staleShared {
-			cmds = append(cmds, unshare.EvalSha(ctx, p, []string{key, t.usersKey(key)}, j.label))
+			cmds = append(cmds, unshare.EvalSha(ctx, p, t.withRecord(j, key, t.usersKey(key)), j.label))
 		}
 		return cmds
 	}, nil)
