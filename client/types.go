@@ -244,4 +244,10 @@ type (
 	Hit = api.Hit
 	// Hits are the finds of a search.
 	Hits = api.Hits
+	// FormerNumbers are numbers that objects had in a system that was taken over.
+	FormerNumbers = api.FormerNumbers
+	// FormerNumber is the number of one object.
+	FormerNumber = api.FormerNumber
+	// FormerKept counts what came of such numbers.
+	FormerKept = api.FormerKept
 )

@@ -65,6 +65,9 @@ func fillStore(t *testing.T, db *store.DB) *fleet {
 			},
 			func() error { return tx.Strays(ctx, "/", "c", 1) },
 			func() error {
+				if _, err := tx.KeepFormer(ctx, 0, "version", 7, 1); err != nil {
+					return err
+				}
 				return tx.PutACMEDNS(ctx, store.ACMEDNS{Solver: "s", Name: n, FullDomain: "d", Sealed: []byte{3}})
 			},
 		} {

@@ -38,11 +38,26 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 	c := store.Cursor{At: 5, ID: 5}
 	out := map[string][]store.Asked{}
 	for what, ask := range map[string]func(q store.Q) error{
-		"due certificates": func(q store.Q) error { _, err := q.DueCertificates(ctx, now, 500); return err },
-		"due parked":       func(q store.Q) error { _, err := q.DueParked(ctx, now, 500); return err },
-		"due in a lane":    func(q store.Q) error { _, err := q.DueInLane(ctx, certfleet.LaneNew, "", now, 300); return err },
-		"due by lane":      func(q store.Q) error { _, err := q.DueByLane(ctx, now, 300); return err },
-		"waits for":        func(q store.Q) error { _, err := q.WaitsFor(ctx, 1); return err },
+		"due certificates":  func(q store.Q) error { _, err := q.DueCertificates(ctx, now, 500); return err },
+		"former numbers":    func(q store.Q) error { _, err := q.Former(ctx, 1, "version", 5, 6); return err },
+		"numbers before":    func(q store.Q) error { _, err := q.FormerOf(ctx, 1, "version", 5, 6); return err },
+		"any former number": func(q store.Q) error { _, err := q.HasFormer(ctx, 1); return err },
+		"version by content": func(q store.Q) error {
+			if _, err := q.VersionByContent(ctx, 1, 5); certfleet.KindOf(err) != certfleet.NotFound {
+				return err
+			}
+			return nil
+		},
+		"key by content": func(q store.Q) error {
+			if _, err := q.KeyByContent(ctx, 1, 5); certfleet.KindOf(err) != certfleet.NotFound {
+				return err
+			}
+			return nil
+		},
+		"due parked":    func(q store.Q) error { _, err := q.DueParked(ctx, now, 500); return err },
+		"due in a lane": func(q store.Q) error { _, err := q.DueInLane(ctx, certfleet.LaneNew, "", now, 300); return err },
+		"due by lane":   func(q store.Q) error { _, err := q.DueByLane(ctx, now, 300); return err },
+		"waits for":     func(q store.Q) error { _, err := q.WaitsFor(ctx, 1); return err },
 		"due by share": func(q store.Q) error {
 			_, err := q.DueByShare(ctx, certfleet.LaneNew, "", "a", now, 64, 8)
 			return err

@@ -60,6 +60,7 @@ func (d *drawer) drawAuthorities(ctx context.Context, accounts []petersslers.Acc
 		used := slices.ContainsFunc(accounts, func(a petersslers.Account) bool { return a.ServerID == s.ID })
 		if label := d.here.authorityAt(s.Directory); label != "" {
 			d.authorities[s.ID] = label
+			d.number("authority", s.ID, label, false)
 			d.put(Item{Noun: Authority, ID: s.ID, Label: label, State: There})
 			continue
 		}
@@ -84,6 +85,7 @@ func (d *drawer) addAuthority(s petersslers.Server) {
 		}
 	}
 	d.authorities[s.ID] = label
+	d.number("authority", s.ID, label, true)
 	d.put(Item{Noun: Authority, ID: s.ID, Label: label, State: Add, Reason: s.Directory, act: func(ctx context.Context) error {
 		_, err := d.c.AddAuthority(ctx, client.Authority{Label: label, DirectoryURL: s.Directory, TrustPEM: s.TrustPEM, Note: "from peter_sslers"})
 		return err
@@ -95,6 +97,9 @@ func (d *drawer) drawAccount(ctx context.Context, a petersslers.Account) {
 	label := cmp.Or(labelOf(a.Name), "peter_sslers-"+number(a.ID))
 	authority := d.authorities[a.ServerID]
 	is := d.accountHere(a, authority)
+	if is != nil {
+		d.number("account", a.ID, is.Label, false)
+	}
 	switch {
 	case a.ID == 0:
 		return // the original's word for none
@@ -140,6 +145,7 @@ func (d *drawer) addAccount(ctx context.Context, a petersslers.Account, label, a
 	if i := slices.IndexFunc(d.here.accounts, func(x client.Account) bool { return x.Authority == authority && x.State == "valid" }); i >= 0 {
 		note = fmt.Sprintf("orders go on by account %s, which was at %s before it", d.here.accounts[i].Label, authority)
 	}
+	d.number("account", a.ID, label, true)
 	d.put(Item{Noun: Account, ID: a.ID, Label: label, State: Add, Note: note, act: func(ctx context.Context) error { return d.bringAccount(ctx, a, label, authority) }})
 }
 

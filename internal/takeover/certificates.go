@@ -178,6 +178,7 @@ func (d *drawer) hold(h *holder) bool {
 		if is.State == "removed" {
 			reason = "it was removed here, and stays so"
 		}
+		d.numberHolder(h, false)
 		d.put(Item{Noun: Certificate, ID: h.id, Label: is.Label, Names: is.Names, Policy: is.Policy, State: There, Note: reason})
 		return is.State != "removed"
 	}
@@ -193,6 +194,7 @@ func (d *drawer) hold(h *holder) bool {
 	}
 	h.label = d.freeLabel(h)
 	h.ask.Label = h.label
+	d.numberHolder(h, true)
 	d.put(Item{Noun: Certificate, ID: h.id, Label: h.label, Names: h.ask.Names, Policy: h.ask.Policy, State: Add, Note: h.note, act: func(ctx context.Context) error { return d.addCertificate(ctx, h) }})
 	return true
 }

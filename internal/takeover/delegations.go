@@ -49,8 +49,10 @@ func (d *drawer) placeDelegation(name certfleet.Name, a petersslers.Delegation) 
 	case solver == "":
 		d.skip(Delegation, a.ID, a.Domain, "no solver of type acmedns is configured for "+a.Server, "add one under solvers in the configuration, with that server, then import again")
 	case d.here.delegated[solver][name.String()]:
+		d.number("delegation", a.ID, solver+" "+name.String(), false)
 		d.put(Item{Noun: Delegation, ID: a.ID, Label: name.String(), State: There})
 	default:
+		d.number("delegation", a.ID, solver+" "+name.String(), true)
 		d.put(Item{Noun: Delegation, ID: a.ID, Label: name.String(), State: Add, act: func(ctx context.Context) error { return d.adopt(ctx, solver, name, a) }})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/client"
 	"github.com/certfleet/certfleet/internal/porter/petersslers"
 )
@@ -40,6 +41,8 @@ type drawer struct {
 	chain       string          // the issuer whose chains are preferred, empty for what the CA gives
 	blocked     map[string]bool // here and in the plan
 	stock       *stock
+	numbers     map[string]*numbers     // by kind
+	names       map[certfleet.Name]bool // of certificates; true of those that are in the plan
 }
 
 // Draw draws a plan of what a database holds and the manager does not have. It
@@ -50,9 +53,9 @@ func Draw(ctx context.Context, src *petersslers.DB, c *client.Client, now time.T
 		return nil, err
 	}
 	d := &drawer{src: src, c: c, opt: opt, now: now, here: h, plan: &Plan{Path: src.Path}, authorities: map[int64]string{}, accounts: map[int64]petersslers.Account{},
-		systems: map[string]petersslers.System{}, factories: map[int64]made{}, blocked: h.blocked}
+		systems: map[string]petersslers.System{}, factories: map[int64]made{}, blocked: h.blocked, numbers: map[string]*numbers{}, names: map[certfleet.Name]bool{}}
 	d.policies = newPolicies(d)
-	for _, draw := range []func(context.Context) error{d.drawAccounts, d.drawPreference, d.drawSystems, d.drawFactories, d.drawBlocklist, d.drawDelegations, d.drawCertificates, d.drawRest} {
+	for _, draw := range []func(context.Context) error{d.drawAccounts, d.drawPreference, d.drawSystems, d.drawFactories, d.drawBlocklist, d.drawDelegations, d.drawCertificates, d.drawRest, d.drawNumbers} {
 		if err := draw(ctx); err != nil {
 			return nil, fmt.Errorf("read %s: %w", src.Path, err)
 		}

@@ -24,11 +24,12 @@ const (
 	Certificate = "certificate"
 	Version     = "version"
 	Backup      = "backup version"
+	Number      = "former numbers"
 	Rest        = "other"
 )
 
 // nouns are all of them.
-var nouns = []string{Authority, Account, Policy, Default, Delegation, Blocked, Factory, Certificate, Version, Backup, Rest}
+var nouns = []string{Authority, Account, Policy, Default, Delegation, Blocked, Factory, Certificate, Version, Backup, Number, Rest}
 
 // State says what becomes of an item, or became of it.
 type State string
@@ -63,6 +64,8 @@ type Item struct {
 type Plan struct {
 	Path  string  `json:"path"`
 	Items []*Item `json:"items"`
+
+	reserve func(context.Context) error // what comes before all items
 }
 
 // Tally counts the items of one noun by their state.
@@ -113,6 +116,11 @@ const atOnce = 8
 // no other; what cannot go on at all, such as a manager that does not answer, is an
 // error.
 func (p *Plan) Carry(ctx context.Context, each func(*Item)) error {
+	if p.reserve != nil && p.Count(Add) > 0 {
+		if err := p.reserve(ctx); err != nil {
+			return err
+		}
+	}
 	for start := 0; start < len(p.Items) && ctx.Err() == nil; {
 		end := start + 1
 		for end < len(p.Items) && p.Items[end].Noun == p.Items[start].Noun && p.Items[end].wave == p.Items[start].wave {

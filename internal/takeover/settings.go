@@ -70,6 +70,7 @@ func (d *drawer) drawFactory(f petersslers.Factory) {
 	if i >= 0 {
 		label = d.here.factories[i].Label
 		d.factories[f.ID] = made{label, f.Duplicates}
+		d.number("factory", f.ID, label, false)
 		d.put(Item{Noun: Factory, ID: f.ID, Label: label, State: There})
 		return
 	}
@@ -94,6 +95,7 @@ func (d *drawer) drawFactory(f petersslers.Factory) {
 		return
 	}
 	d.factories[f.ID] = made{label, f.Duplicates}
+	d.number("factory", f.ID, label, true)
 	d.put(Item{Noun: Factory, ID: f.ID, Label: label, Policy: policy, State: Add, Note: note, act: func(ctx context.Context) error {
 		_, err := d.c.AddFactory(ctx, row)
 		return err

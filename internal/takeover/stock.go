@@ -49,8 +49,9 @@ func best(now string) func(a, b petersslers.Certificate) int {
 // found is a certificate that can be brought.
 type found struct {
 	petersslers.Certificate
-	leaf *x509.Certificate
-	note string
+	leaf   *x509.Certificate
+	note   string
+	chains map[int64]string // what follows from the content of each, by its number there
 }
 
 // mostTried bounds how many are looked at in place of one that is broken.
@@ -104,7 +105,7 @@ func (d *drawer) examine(ctx context.Context, c petersslers.Certificate, names [
 	case len(pki.NamesOf(leaf)) == 0:
 		return nil, fmt.Errorf("it is for no name that can be served"), nil
 	}
-	f = &found{Certificate: c, leaf: leaf}
+	f = &found{Certificate: c, leaf: leaf, chains: numbersOf(pair)}
 	if n := len(pair.Others) - len(whole(pair.Others)); n > 0 {
 		f.note = fmt.Sprintf("%d of its other chains cannot be read, and stay behind", n)
 	}

@@ -37,6 +37,7 @@ func (d *drawer) drawVersion(h *holder, c *found, noun string) {
 	label, until := h.label, c.leaf.NotAfter
 	switch is := h.is; {
 	case is != nil && is.VersionID != 0 && !until.After(is.NotAfter):
+		d.numberFound(c, false)
 		d.put(Item{Noun: noun, ID: c.ID, Label: label, State: There})
 		return
 	case is != nil && is.State != "paused":
@@ -44,6 +45,7 @@ func (d *drawer) drawVersion(h *holder, c *found, noun string) {
 		return
 	}
 	h.brought = true
+	d.numberFound(c, true)
 	d.put(Item{Noun: noun, ID: c.ID, Label: label, State: Add, Reason: "valid until " + until.UTC().Format(time.DateOnly), Note: c.note, wave: wave(len(c.leaf.DNSNames)),
 		act: func(ctx context.Context) error { return d.bring(ctx, h, c, false) }})
 }
@@ -71,6 +73,7 @@ func (d *drawer) drawBackup(ctx context.Context, h *holder, c *found) error {
 			return err
 		}
 		if err == nil && b.VersionID != 0 && !c.leaf.NotAfter.After(b.NotAfter) {
+			d.numberFound(c, false)
 			d.put(Item{Noun: Backup, ID: c.ID, Label: h.label, State: There})
 			return nil
 		}
@@ -79,6 +82,7 @@ func (d *drawer) drawBackup(ctx context.Context, h *holder, c *found) error {
 			return nil
 		}
 	}
+	d.numberFound(c, true)
 	d.put(Item{Noun: Backup, ID: c.ID, Label: h.label, State: Add, Reason: "valid until " + c.leaf.NotAfter.UTC().Format(time.DateOnly), Note: c.note,
 		act: func(ctx context.Context) error { return d.bring(ctx, h, c, true) }})
 	return nil

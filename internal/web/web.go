@@ -123,6 +123,7 @@ func (s *server) routes() {
 	s.tokenRoutes()
 	s.statusRoutes()
 	s.edgeRoutes()
+	s.formerRoutes()
 }
 
 // intake is the room for what the caller's tenant asks for.

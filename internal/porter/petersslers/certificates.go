@@ -67,6 +67,7 @@ type Pair struct {
 	Others   [][]byte
 	KeyPEM   certfleet.Secret
 	KeyMade  time.Time // zero when that is not known
+	ChainIDs []int64   // of the chain in ChainPEM, then of the others
 }
 
 // Pair reads the texts of a certificate.
@@ -79,14 +80,20 @@ func (d *DB) Pair(ctx context.Context, id int64) (Pair, error) {
 		return p, err
 	}
 	p.KeyMade, _ = time.Parse(stamp, made)
-	chains, err := d.words(ctx, `SELECT coalesce(t.chain_pem, '') FROM x509_certificate_chain c JOIN x509_certificate_trust_chain t ON t.id = c.x509_certificate_trust_chain_id
-		WHERE c.x509_certificate_id = ? ORDER BY coalesce(c.is_upstream_default, 0) <> 0 DESC, c.id LIMIT ?`, id, mostChains)
+	type chain struct {
+		id  int64
+		pem string
+	}
+	chains, err := rows(ctx, d, `SELECT t.id, coalesce(t.chain_pem, '') FROM x509_certificate_chain c JOIN x509_certificate_trust_chain t ON t.id = c.x509_certificate_trust_chain_id
+		WHERE c.x509_certificate_id = ? ORDER BY coalesce(c.is_upstream_default, 0) <> 0 DESC, c.id LIMIT ?`,
+		func(r *sql.Rows) (c chain, err error) { return c, r.Scan(&c.id, &c.pem) }, id, mostChains)
 	if err != nil {
 		return p, err
 	}
 	p.ChainPEM = leaf
 	for i, c := range chains {
-		whole := bytes.Join([][]byte{bytes.TrimSpace(leaf), bytes.TrimSpace([]byte(c)), nil}, []byte("\n"))
+		whole := bytes.Join([][]byte{bytes.TrimSpace(leaf), bytes.TrimSpace([]byte(c.pem)), nil}, []byte("\n"))
+		p.ChainIDs = append(p.ChainIDs, c.id)
 		if i == 0 {
 			p.ChainPEM = whole
 			continue

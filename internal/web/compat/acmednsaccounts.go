@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"cmp"
 	"encoding/csv"
 	"net/http"
 	"net/url"
@@ -34,10 +35,14 @@ type dnsAccount struct {
 	api.Delegation
 }
 
-// id is a number that follows from the server and the domain; it is short enough
-// to be a number in every program that reads JSON.
-func (a dnsAccount) id() int64 {
-	n, _ := strconv.ParseInt(pki.ContentID([]byte(a.server.Solver+" "+a.Name)), 10, 64) // it is a number
+// id follows from the server and the domain; it is short enough to be a number in
+// every program that reads JSON.
+func (a dnsAccount) id() int64 { return DelegationID(a.server.Solver + " " + a.Name) }
+
+// DelegationID is the id of an account at an acme-dns server, by the solver and the
+// name with a space between.
+func DelegationID(ref string) int64 {
+	n, _ := strconv.ParseInt(pki.ContentID([]byte(ref)), 10, 64) // it is a number
 	return n >> 11
 }
 
@@ -155,6 +160,14 @@ func (c *call) ensured() {
 		return
 	}
 	wanted, rows := names(c.q.URL.Query().Get("acme-dns-server-accounts")), []api.Delegation{}
+	for i := range wanted {
+		id, err := c.entered("delegation", wanted[i])
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		wanted[i] = cmp.Or(id, wanted[i])
+	}
 	err = c.eachDNSAccount([]api.ACMEDNSServer{s}, func(a dnsAccount) bool {
 		if slices.Contains(wanted, strconv.FormatInt(a.id(), 10)) || slices.Contains(wanted, a.Name) {
 			rows = append(rows, a.Delegation)
@@ -222,7 +235,7 @@ func (c *call) dnsAccountsCSV() {
 	w := csv.NewWriter(c.w)
 	_ = w.Write([]string{"id", "username", "password", "cname_source", "cname_target"}) // the caller is gone, or reads it
 	for _, a := range all {
-		_ = w.Write([]string{strconv.FormatInt(a.id(), 10), "", "", a.Record, a.Target})
+		_ = w.Write([]string{strconv.FormatInt(c.shown("delegation", a.id()), 10), "", "", a.Record, a.Target})
 	}
 	w.Flush()
 }

@@ -24,6 +24,16 @@ type call struct {
 func (c *call) edge() string { return "token:" + c.who.Label }
 
 func (c *call) json(status int, v any) {
+	shown, err := c.leave(v)
+	if err != nil {
+		c.broken(err)
+		return
+	}
+	c.write(status, shown)
+}
+
+// write answers what is known by its numbers already.
+func (c *call) write(status int, v any) {
 	if c.page {
 		c.html(status, v)
 		return
@@ -71,11 +81,16 @@ func (c *call) fail(err error) {
 	case kind == certfleet.Limited, kind == certfleet.Unreachable:
 		c.json(http.StatusServiceUnavailable, map[string]string{"result": "error", "error": msg, "advice": advice})
 	default:
-		if c.h.Log != nil {
-			c.h.Log.Error("a request failed", "path", c.q.URL.Path, "err", err)
-		}
-		c.json(http.StatusInternalServerError, map[string]string{"result": "error", "error": "this failed here; the log says why"})
+		c.broken(err)
 	}
+}
+
+// broken answers what went wrong inside.
+func (c *call) broken(err error) {
+	if c.h.Log != nil {
+		c.h.Log.Error("a request failed", "path", c.q.URL.Path, "err", err)
+	}
+	c.write(http.StatusInternalServerError, map[string]string{"result": "error", "error": "this failed here; the log says why"})
 }
 
 func said(err error) (msg, advice string) {

@@ -158,6 +158,6 @@ func (c *call) upload() {
 	}
 	fresh, v := !got.Known, got.Version
 	c.json(http.StatusOK, object{"result": "success",
-		"X509Certificate":           object{"created": fresh, "id": v.ID, "url": c.prefix + "/x509-certificate/" + strconv.FormatInt(v.ID, 10)},
+		"X509Certificate":           object{"created": fresh, "id": v.ID, "url": c.prefix + "/x509-certificate/" + strconv.FormatInt(c.shown("version", v.ID), 10)},
 		"X509CertificateTrustChain": object{"created": fresh, "id": 0}, "PrivateKey": object{"created": fresh, "id": v.KeyID}})
 }

@@ -28,6 +28,8 @@ type Handler struct {
 	// As is the API under /v1, where every request is that of the token's holder.
 	As  func(*certfleet.Token) http.Handler
 	Log *slog.Logger
+
+	formers formers
 }
 
 // Prefixes that the older system's releases used.
@@ -125,6 +127,10 @@ func (h *Handler) serve(prefix string, r route) http.Handler {
 		}
 		c.who = who
 		c.ctx = store.WithActor(q.Context(), c.edge())
+		if err := c.enter(r.path); err != nil {
+			c.fail(err)
+			return
+		}
 		r.do(c)
 	})
 }

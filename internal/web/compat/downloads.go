@@ -180,14 +180,19 @@ func (c *call) withKey(v *certfleet.Version, what, ending string, via []byte) {
 }
 
 func (c *call) zipName(v *certfleet.Version, via []byte) string {
+	id := c.shown("version", v.ID)
 	if via == nil {
-		return fmt.Sprintf("cert%d.zip", v.ID)
+		return fmt.Sprintf("cert%d.zip", id)
 	}
-	return fmt.Sprintf("cert%d-chain%s.zip", v.ID, c.q.PathValue("chain"))
+	chain := c.q.PathValue("chain")
+	if n, err := strconv.ParseInt(chain, 10, 64); err == nil {
+		chain = strconv.FormatInt(c.shown("chain", n), 10)
+	}
+	return fmt.Sprintf("cert%d-chain%s.zip", id, chain)
 }
 
 func (c *call) pack(f porter.Format, p *edge.Pair, name string) {
-	file, err := porter.Export(f, porter.Pack{Name: "cert", ChainPEM: p.FullPEM, KeyPEM: p.KeyPEM, Suffix: strconv.FormatInt(p.Version, 10)})
+	file, err := porter.Export(f, porter.Pack{Name: "cert", ChainPEM: p.FullPEM, KeyPEM: p.KeyPEM, Suffix: strconv.FormatInt(c.shown("version", p.Version), 10)})
 	if err != nil {
 		c.fail(err)
 		return

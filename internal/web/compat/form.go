@@ -32,7 +32,10 @@ func (c *call) form() (url.Values, error) {
 	if c.page { // a browser sends every field; what is empty was left out
 		maps.DeleteFunc(form, func(_ string, v []string) bool { return strings.TrimSpace(strings.Join(v, "")) == "" })
 	}
-	return form, checkForm(form)
+	if err := checkForm(form); err != nil {
+		return nil, err
+	}
+	return form, c.enterForm(form)
 }
 
 func parseForm(body []byte, contentType string) (url.Values, error) {

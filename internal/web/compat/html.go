@@ -237,6 +237,9 @@ func (c *call) cells(key string, value any) []cell {
 
 // kindOf is the kind that a member's key names, such as X509Certificates_5_primary.
 func kindOf(key string) kind {
+	if strings.HasPrefix(key, "certificate__latest_") {
+		return kinds["X509Certificate"]
+	}
 	for name, k := range kinds {
 		if key == name || strings.HasPrefix(key, name+"s_") {
 			return k

@@ -50,6 +50,10 @@ func (c *call) config() {
 	if c.q.URL.Query().Get("openresty") != "" {
 		c.prime(p.Version)
 	}
+	if has, err := c.renumbered(); err != nil || has {
+		c.show(lookup(p, c.q.URL.Query().Get("id_only") != ""), err)
+		return
+	}
 	body, err := encoded(p, c.q.URL.Query().Get("id_only") != "")
 	if err != nil {
 		c.fail(err)

@@ -150,3 +150,24 @@ func AccountKey(t certfleet.KeyType) (crypto.Signer, string) {
 	check(err)
 	return key, string(pem)
 }
+
+// Pair is a certificate with the ids of what belongs to it.
+type Pair struct{ CertPEM, KeyID, ChainID string }
+
+// Pair reads a certificate and its default chain, empty for none.
+func (m *Minnow) Pair(id string) (p Pair) {
+	err := m.db.QueryRow("SELECT c.cert_pem, c.private_key_id, coalesce((SELECT x.x509_certificate_trust_chain_id FROM x509_certificate_chain x WHERE x.x509_certificate_id = c.id ORDER BY x.is_upstream_default DESC, x.id LIMIT 1), '') FROM x509_certificate c WHERE c.id = ?", id).Scan(&p.CertPEM, &p.KeyID, &p.ChainID)
+	if err == sql.ErrNoRows {
+		return p
+	}
+	check(err)
+	return p
+}
+
+// DomainName reads a domain's name, empty for none.
+func (m *Minnow) DomainName(id string) (name string) {
+	if err := m.db.QueryRow("SELECT domain_name FROM domain WHERE id = ?", id).Scan(&name); err != sql.ErrNoRows {
+		check(err)
+	}
+	return name
+}
