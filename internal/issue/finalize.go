@@ -178,6 +178,11 @@ func (r *Room) issued(ctx context.Context, j *job, v *certfleet.Version, chains 
 		if err := Adopt(ctx, tx, cert, v, j.order.Slot); err != nil {
 			return err
 		}
+		if j.order.Manual {
+			if err := takeUp(ctx, tx, v); err != nil {
+				return err
+			}
+		}
 		o := j.order
 		o.State, o.VersionID, o.FinishedAt, o.Problem, o.ProblemType, o.Advice = certfleet.OrderIssued, v.ID, tx.Now(), "", "", ""
 		o.Owner, o.LeaseUntil = "", time.Time{}

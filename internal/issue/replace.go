@@ -3,6 +3,7 @@ package issue
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -15,6 +16,7 @@ const (
 	askPage   = 100  // certificates that are made due in one transaction
 	askedMost = 1000 // certificates that are due for a replacement at a time
 	stepTime  = 10 * time.Second
+	lookBack  = 1000 // replacements among which that of a key is looked for
 )
 
 // Replace takes a mass replacement one piece further. What is committed is never
@@ -197,9 +199,52 @@ func (r *Room) rest(ctx context.Context, p *certfleet.Replacement, did int, comi
 		if err := tx.SaveReplacement(ctx, p); err != nil {
 			return err
 		}
+		but, err := exception(ctx, tx, p)
+		if err != nil {
+			return err
+		}
 		return tx.Event(ctx, certfleet.Event{Kind: "replacement." + string(p.State), Tenant: p.Tenant, Msg: fmt.Sprintf("replacement %d: %d replaced, %d revoked, %d of them before another was there, %d left aside", p.ID,
-			counts[certfleet.ItemReplaced], counts[certfleet.ItemRevoked]+counts[certfleet.ItemOverdue], counts[certfleet.ItemOverdue], counts[certfleet.ItemStuck]+counts[certfleet.ItemSkipped])})
+			counts[certfleet.ItemReplaced], counts[certfleet.ItemRevoked]+counts[certfleet.ItemOverdue], counts[certfleet.ItemOverdue], counts[certfleet.ItemStuck]+counts[certfleet.ItemSkipped]) + but})
 	})
+}
+
+// exception says which orders may still bring a version with the key that is out:
+// those that advance by request only are not waited for.
+func exception(ctx context.Context, tx *store.Tx, p *certfleet.Replacement) (string, error) {
+	if p.Spec.KeyID == 0 {
+		return "", nil
+	}
+	ids, err := tx.ByHandWithKey(ctx, p.Spec.KeyID)
+	if err != nil || len(ids) == 0 {
+		return "", err
+	}
+	return "; the key is also in orders that advance by hand (" + strings.Join(ids, ", ") + "): what they bring is replaced when it is there", nil
+}
+
+// takeUp lets the replacement of a compromised key go on that had ended when an
+// order by hand brought one more version with it.
+func takeUp(ctx context.Context, tx *store.Tx, v *certfleet.Version) error {
+	key, err := tx.Key(ctx, v.KeyID)
+	if err != nil || key.CompromisedAt.IsZero() {
+		return err
+	}
+	list, err := tx.Replacements(ctx, v.Tenant, lookBack)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		p := &list[i]
+		if p.Spec.KeyID != key.ID || p.State != certfleet.ReplacementDone {
+			continue
+		}
+		p.State, p.DueAt, p.FinishedAt, p.Walked = certfleet.ReplacementRunning, tx.Now(), time.Time{}, false
+		if err := tx.SaveReplacement(ctx, p); err != nil {
+			return err
+		}
+		tx.Wake()
+		return tx.Event(ctx, certfleet.Event{Kind: "replacement.running", Tenant: p.Tenant, CertificateID: v.CertificateID, VersionID: v.ID, Msg: fmt.Sprintf("replacement %d goes on: an order by hand brought version %d with the key that is out", p.ID, v.ID)})
+	}
+	return nil
 }
 
 // carries reports whether all wanted labels are among those that there are.

@@ -60,6 +60,17 @@ func left(i *certfleet.ReplacementItem, c *certfleet.Certificate) bool {
 	return true
 }
 
+// heldByHand leaves an item aside whose certificate has an order that advances by
+// request only, which may be never, and reports whether that is so.
+func heldByHand(ctx context.Context, tx *store.Tx, i *certfleet.ReplacementItem) (bool, error) {
+	o, err := tx.ByHand(ctx, i.CertificateID)
+	if err != nil {
+		return false, ignoreNotFound(err)
+	}
+	i.State, i.Problem = certfleet.ItemSkipped, fmt.Sprintf("order %d of its certificate advances by hand: step it, then resume the replacement", o.ID)
+	return true, nil
+}
+
 // askBackup is ask for a version that is a backup.
 func askBackup(ctx context.Context, tx *store.Tx, i *certfleet.ReplacementItem, v *certfleet.Version, reason string) (bool, error) {
 	b, err := tx.MaybeBackup(ctx, v.CertificateID)
@@ -71,7 +82,7 @@ func askBackup(ctx context.Context, tx *store.Tx, i *certfleet.ReplacementItem, 
 }
 
 // leaveStrays leaves aside what was asked for and whose certificate was paused,
-// parked or removed since.
+// parked or removed since, or waits for an order that advances by hand.
 func (r *Room) leaveStrays(ctx context.Context, p *certfleet.Replacement) (int, error) {
 	list, err := r.DB.StrayItems(ctx, p.ID, askPage)
 	if err != nil || len(list) == 0 {
@@ -85,7 +96,13 @@ func (r *Room) leaveStrays(ctx context.Context, p *certfleet.Replacement) (int, 
 				return err
 			}
 			if !left(i, c) {
-				continue
+				is, err := heldByHand(ctx, tx, i)
+				if err != nil {
+					return err
+				}
+				if !is {
+					continue
+				}
 			}
 			if err := tx.SaveReplacementItem(ctx, i, certfleet.ItemAsked); err != nil {
 				return err

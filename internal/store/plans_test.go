@@ -87,7 +87,7 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 		"backups": func(q store.Q) error {
 			_, _, _, behind := q.VersionsBehind(ctx, &certfleet.ReplacementSpec{}, 1, 5, now, 500)
 			_, _, _, keyed := q.VersionsBehind(ctx, &certfleet.ReplacementSpec{KeyID: 1}, 1, 5, now, 500)
-			for _, err := range []error{behind, keyed, second(q.DueReplacements(ctx, now, 10)), second(q.ReplacementItems(ctx, 1, certfleet.ItemAsked, 5, 100)), second(q.ReplacementCounts(ctx, 1)), second(q.StrayItems(ctx, 1, 100)), second(q.LiveWithKey(ctx, 1)), second(q.RestedItems(ctx, 1, certfleet.ItemReplaced, now, 20)),
+			for _, err := range []error{behind, keyed, second(q.DueReplacements(ctx, now, 10)), second(q.ReplacementItems(ctx, 1, certfleet.ItemAsked, 5, 100)), second(q.ReplacementCounts(ctx, 1)), second(q.StrayItems(ctx, 1, 100)), second(q.LiveWithKey(ctx, 1)), second(q.ByHandWithKey(ctx, 1)), ignore(second(q.ByHand(ctx, 1))), second(q.RestedItems(ctx, 1, certfleet.ItemReplaced, now, 20)),
 				ignore(second(q.BackupOf(ctx, 1))), second(q.DueBackups(ctx, now, 500)), second(q.FlippedBackups(ctx, 1, 5, 100)), second(q.Generation(ctx, 1))} {
 				if err != nil {
 					return err

@@ -88,11 +88,13 @@ func (q Q) ReplacementItems(ctx context.Context, replacement int64, s certfleet.
 	return replacementItems.list(ctx, q, "WHERE replacement_id = $1 AND state = $2 AND id > $3 ORDER BY id LIMIT $4", replacement, string(s), after, page(limit))
 }
 
-// StrayItems are those that were asked for and whose certificate nobody looks
-// after any more.
+// StrayItems are those that were asked for and whose certificate nobody looks after
+// any more, or waits for an order that advances by hand.
 func (q Q) StrayItems(ctx context.Context, replacement int64, limit int) ([]certfleet.ReplacementItem, error) {
 	return replacementItems.list(ctx, q, `WHERE replacement_id = $1 AND state = 'asked'
-		AND EXISTS (SELECT 1 FROM certificate c WHERE c.id = replacement_item.certificate_id AND c.state <> 'active') ORDER BY id LIMIT $2`, replacement, page(limit))
+		AND (EXISTS (SELECT 1 FROM certificate c WHERE c.id = replacement_item.certificate_id AND c.state <> 'active')
+		OR EXISTS (SELECT 1 FROM orders o WHERE o.certificate_id = replacement_item.certificate_id AND o.state IN ('wanted', 'open') AND o.manual = 1 AND o.slot <> 'backup')
+		AND NOT EXISTS (SELECT 1 FROM backup b WHERE b.certificate_id = replacement_item.certificate_id AND b.version_id = replacement_item.version_id)) ORDER BY id LIMIT $2`, replacement, page(limit))
 }
 
 // RestedItems lists items of a replacement in one state with which nothing went
@@ -102,9 +104,20 @@ func (q Q) RestedItems(ctx context.Context, replacement int64, s certfleet.ItemS
 		replacement, string(s), since.UnixMilli(), page(limit))
 }
 
-// LiveWithKey is how many orders are under way with a key.
+// LiveWithKey is how many orders are under way with a key by themselves.
 func (q Q) LiveWithKey(ctx context.Context, key int64) (int64, error) {
-	return q.number(ctx, "SELECT count(*) FROM orders WHERE state IN ('wanted', 'open') AND key_id = $1", key)
+	return q.number(ctx, "SELECT count(*) FROM orders WHERE state IN ('wanted', 'open') AND key_id = $1 AND manual = 0", key)
+}
+
+// ByHandWithKey are the live orders with a key that advance by request only, which
+// may be never.
+func (q Q) ByHandWithKey(ctx context.Context, key int64) ([]string, error) {
+	return q.strings(ctx, "SELECT CAST(id AS TEXT) FROM orders WHERE state IN ('wanted', 'open') AND key_id = $1 AND manual = 1", key)
+}
+
+// ByHand is the live order of a certificate that advances by request only, or NotFound.
+func (q Q) ByHand(ctx context.Context, certificate int64) (*certfleet.Order, error) {
+	return orders.one(ctx, q, "WHERE certificate_id = $1 AND state IN ('wanted', 'open') AND manual = 1 AND slot <> 'backup'", certificate)
 }
 
 // TakeUpItems lets a replacement look once more at what it left aside and at what

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"testing"
 	"time"
@@ -153,14 +154,22 @@ func TestOrdersUnderWayAreCountedByTheirKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range []struct {
-			state certfleet.OrderState
-			key   int64
-			want  int64
-		}{{certfleet.OrderOpen, f.key.ID, 1}, {certfleet.OrderOpen, 0, 0}, {certfleet.OrderIssued, f.key.ID, 0}} {
-			o.State, o.KeyID = c.state, c.key
+			state  certfleet.OrderState
+			key    int64
+			byHand bool
+			want   int64
+		}{{certfleet.OrderOpen, f.key.ID, false, 1}, {certfleet.OrderOpen, f.key.ID, true, 0}, {certfleet.OrderOpen, 0, false, 0}, {certfleet.OrderIssued, f.key.ID, true, 0}} {
+			o.State, o.KeyID, o.Manual = c.state, c.key, c.byHand
 			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveOrder(ctx, o) })
 			if n, err := db.LiveWithKey(t.Context(), f.key.ID); err != nil || n != c.want {
 				t.Errorf("an order that is %s with key %d counts as %d, %v; want %d", c.state, c.key, n, err, c.want)
+			}
+			hand := c.byHand && c.state == certfleet.OrderOpen
+			if ids, err := db.ByHandWithKey(t.Context(), f.key.ID); err != nil || (len(ids) == 1) != hand || hand && ids[0] != fmt.Sprint(o.ID) {
+				t.Errorf("by hand: %v, %v; want it %v", ids, err, hand)
+			}
+			if got, err := db.ByHand(t.Context(), f.cert.ID); hand != (err == nil && got.ID == o.ID) || !hand && certfleet.KindOf(err) != certfleet.NotFound {
+				t.Errorf("the certificate's order by hand: %+v, %v; want it %v", got, err, hand)
 			}
 		}
 	})
