@@ -31,7 +31,7 @@ type server struct {
 
 // watch runs the server until its standard input closes, which the kernel does
 // even when the test process is killed hard, and then takes the folder away.
-const watch = `"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
+const watch = `"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_wal_size=128MB \
 	-c max_connections=300 -c shared_buffers=64MB >"$2/log" 2>&1 &
 pid=$!
 read -r _
@@ -62,10 +62,23 @@ func startServer() (*server, error) {
 	return s, s.ready(ctx)
 }
 
+// enough is what a server and the databases of a package take at most, in bytes.
+const enough = 1 << 30
+
+// roomy is memory where there is enough of it, because every database that is made
+// writes ten megabytes; else where temporary files go.
+func roomy() string {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(memory, &fs); err != nil || uint64(fs.Bavail)*uint64(fs.Bsize) < enough {
+		return ""
+	}
+	return memory
+}
+
 // makeDir makes the folder, which is the user postgres's when we are root,
 // because PostgreSQL refuses to run as root.
 func (s *server) makeDir() (err error) {
-	if s.dir, err = os.MkdirTemp("", "certfleet-pg"); err != nil || os.Getuid() != 0 {
+	if s.dir, err = os.MkdirTemp(roomy(), "certfleet-pg"); err != nil || os.Getuid() != 0 {
 		return err
 	}
 	u, err := user.Lookup("postgres")
