@@ -26,7 +26,7 @@ func TestNamesThatCannotBeReachedAreToldApart(t *testing.T) {
 		"no.example.org":       {Gone, true, "NXDOMAIN"},
 		"mail.example.org":     {Gone, true, "no A, no AAAA"},
 		"dangling.example.org": {Gone, true, "leads to customer.elsewhere.test"},
-		"inside.example.org":   {PortClosed, true, "10.0.0.7 is not a public address"},
+		"inside.example.org":   {PortClosed, false, "10.0.0.7 is not a public address"},
 		"10.0.0.8":             {PortClosed, true, "10.0.0.8 is not a public address"},
 		"broken.example.org":   {DNS, false, "SERVFAIL"},
 		"bogus.example.org":    {DNSSEC, true, "DNSSEC does not validate"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -84,16 +85,20 @@ func few(addrs []netip.Addr) []netip.Addr {
 }
 
 // judge says what the sights mean. Nothing about reachability is certain except
-// that no CA reaches a private address, and that a name which points to
-// somebody else's server, and is not answered by us there, is not ours.
+// that no CA reaches a private address that is itself to be proved, and that a name
+// which points to somebody else's server, and is not answered by us there, is not
+// ours. Private addresses of a name are what DNS says in here: a CA out there is told
+// others, or none.
 func judge(name certfleet.Name, typ certfleet.ChallengeType, sights []sight, elsewhere string) []Finding {
 	six, four := split(sights)
 	all := append(six[:len(six):len(six)], four...)
 	switch {
 	case len(all) == 0 || every(all, ours):
 		return nil
-	case every(all, private):
-		return []Finding{{Class: PortClosed, Seen: saw(name, all), Advice: "point the name to a public address, or choose dns-01", Certain: true}}
+	case every(all, private) && name.IsIP():
+		return []Finding{{Class: PortClosed, Seen: saw(name, all), Advice: "take a public address, or leave it out", Certain: true}}
+	case every(all, private), elsewhere != "" && !some(all, ours) && slices.ContainsFunc(all, sight.inside):
+		return []Finding{{Class: PortClosed, Seen: saw(name, all) + "; a CA outside is told something else", Advice: splitAdvice}}
 	case elsewhere != "" && !some(all, ours):
 		return []Finding{{Class: Elsewhere, Seen: elsewhere + ": " + saw(name, all), Advice: Elsewhere.Advice(), Certain: true}}
 	case !some(all, ours):
@@ -106,6 +111,19 @@ func judge(name certfleet.Name, typ certfleet.ChallengeType, sights []sight, els
 	f := worst(name, typ, all)
 	f.Advice = "make every address of the name answer alike: a CA asks whichever it likes"
 	return []Finding{f}
+}
+
+// splitAdvice is for an inner view of DNS.
+const splitAdvice = "name public resolvers under dns.resolvers, which see what a CA sees; or point the name to a public address, or choose dns-01"
+
+// shared is the address space between providers and their customers (RFC 6598).
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// inside reports whether the address is one that only a network's own DNS should
+// answer with: refused as not public, or reached where the configuration allows that.
+func (s sight) inside() bool {
+	a := s.addr.Unmap()
+	return s.how == private || a.IsPrivate() || a.IsLinkLocalUnicast() || shared.Contains(a)
 }
 
 // split leaves out what could not be seen from here.

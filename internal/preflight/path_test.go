@@ -136,6 +136,7 @@ func TestTheProtocolOfTLSALPNIsLookedFor(t *testing.T) {
 func TestSightsOfSeveralAddressesAreJudgedTogether(t *testing.T) {
 	t.Parallel()
 	six, six2, four, four2 := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	ten := netip.MustParseAddr("10.0.0.7")
 	good := func(a netip.Addr) sight { return sight{a, ours, ""} }
 	for _, c := range []struct {
 		what      string
@@ -153,7 +154,11 @@ func TestSightsOfSeveralAddressesAreJudgedTogether(t *testing.T) {
 		{what: "IPv6 alone is another server", sights: []sight{{six, wrong, "answers 404"}, good(four)}, class: WrongAnswer, says: "2001:db8::1 answers 404", advice: "AAAA"},
 		{what: "one of two servers lags", sights: []sight{good(four), {four2, wrong, "answers 404"}}, class: WrongAnswer, says: "192.0.2.2 answers 404", advice: "every address"},
 		{what: "one of two IPv6 servers lags", sights: []sight{good(six), {six2, closed, "is shut"}, good(four)}, class: PortClosed, says: "2001:db8::2", advice: "every address"},
-		{what: "all private", sights: []sight{{four, private, "is private"}}, class: PortClosed, certain: true, says: "private"},
+		{what: "all private", sights: []sight{{four, private, "is private"}}, class: PortClosed, says: "private", advice: "dns.resolvers"},
+		{what: "all private and elsewhere", sights: []sight{{four, private, "is private"}}, elsewhere: "it is not ours", class: PortClosed, says: "private", advice: "dns.resolvers"},
+		{what: "one private, the other elsewhere", sights: []sight{{six, private, "is private"}, {four, wrong, "answers 404"}}, elsewhere: "it is not ours", class: PortClosed, says: "a CA outside", advice: "dns.resolvers"},
+		{what: "elsewhere in a network that may be reached", sights: []sight{{ten, closed, "is shut"}}, elsewhere: "it is not ours", class: PortClosed, says: "is shut", advice: "dns.resolvers"},
+		{what: "our own in such a network", sights: []sight{good(ten)}, elsewhere: "it is not ours"},
 		{what: "one private", sights: []sight{{four, private, "is private"}, {four2, closed, "is shut"}}, class: PortClosed, says: "is shut"},
 		{what: "shut and wrong", sights: []sight{{six, closed, "is shut"}, {four, wrong, "answers 404"}}, class: WrongAnswer, says: "is shut; 192.0.2.1 answers 404"},
 		{what: "elsewhere", sights: []sight{{four, wrong, "answers 404"}}, elsewhere: "it is not ours", class: Elsewhere, certain: true, says: "it is not ours: "},
