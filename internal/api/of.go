@@ -115,6 +115,9 @@ func OfTarget(t *certfleet.StoredTarget) Target {
 	out := Target{ID: t.ID, Label: t.Label, Type: t.Type, Probe: t.Probe, Proof: string(t.Proof), Labels: t.Labels, Paused: t.Paused,
 		Group: t.Group, Canary: t.Canary, PushMode: string(t.PushMode), Concurrency: t.Concurrency, Rate: t.Rate, Rev: t.Rev}
 	_ = json.Unmarshal(t.Spec, &out.Spec) // it was JSON when it was stored
+	for k, v := range out.Spec {
+		out.Spec[k] = withoutPasswords(v)
+	}
 	return out
 }
 

@@ -91,6 +91,9 @@ func (a *App) target(t *certfleet.StoredTarget) (certfleet.Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.CheckPasswords(); err != nil {
+		return nil, fmt.Errorf("target %q: %w", t.Label, err)
+	}
 	return build(targetTypes, "target", s, a.deps())
 }
 

@@ -44,6 +44,9 @@ func (a *App) buildSolvers(sections config.Sections, more map[string]certfleet.S
 }
 
 func (a *App) buildSolver(s config.Section) (certfleet.Solver, error) {
+	if err := s.CheckPasswords(); err != nil {
+		return nil, fmt.Errorf("solver %q: %w", s.Label, err)
+	}
 	if s.Type == "acmedns" {
 		return a.acmedns(s)
 	}

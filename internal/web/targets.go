@@ -38,7 +38,7 @@ func (s *server) listTargets(ctx context.Context, q *api.TargetQuery) (*page[api
 	if err != nil {
 		return nil, err
 	}
-	return paged(ctx, rows, next, ofTarget(ctx)), nil
+	return paged(ctx, rows, next, api.OfTarget), nil
 }
 
 func (s *server) getTarget(ctx context.Context, in *ByID) (*out[api.Target], error) {
@@ -46,7 +46,7 @@ func (s *server) getTarget(ctx context.Context, in *ByID) (*out[api.Target], err
 	if err != nil {
 		return nil, err
 	}
-	return answer(ofTarget(ctx)(t)), nil
+	return answer(api.OfTarget(t)), nil
 }
 
 func (s *server) addTarget(ctx context.Context, in *makeOne[api.Target]) (*out[api.Target], error) {

@@ -16,10 +16,10 @@ import (
 
 // Config says which Redis to write to, how, and which edges to tell.
 type Config struct {
-	// URL of the server: redis://[user:password@]host[:port][/database],
-	// rediss:// for TLS, unix:///path/to/socket?db=9. With a password in it,
-	// better a reference: file:/path or env:NAME. Empty means
-	// redis://127.0.0.1:6379/9; a URL without a database means database 9.
+	// URL of the server: redis://[user@]host[:port][/database], rediss:// for TLS,
+	// unix:///path/to/socket?db=9. With a password in it a reference: file:/path or
+	// env:NAME. Empty means redis://127.0.0.1:6379/9; a URL without a database means
+	// database 9.
 	URL string `json:"url,omitempty" doc:"The URL of the server, or file:PATH or env:NAME of it; empty means redis://127.0.0.1:6379/9."`
 	// Password of the server, as file:/path or env:NAME; it wins over the URL's.
 	Password string `json:"password,omitempty" doc:"Where the server's password is, file:PATH or env:NAME; it wins over the URL's."`
