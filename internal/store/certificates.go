@@ -52,7 +52,7 @@ func describe(names []certfleet.Name) string {
 // SaveCertificate writes a certificate's own row. Names, targets and labels
 // change through ReplaceCertificate.
 func (t *Tx) SaveCertificate(ctx context.Context, c *certfleet.Certificate) error {
-	return certificates.save(ctx, t, c, &c.Rev)
+	return certificates.saveLater(ctx, t, c, &c.Rev)
 }
 
 // ReplaceCertificate writes a certificate with new names, targets and labels.

@@ -36,8 +36,7 @@ func (t *Tx) SeeAuthorization(ctx context.Context, a *certfleet.Authorization) e
 // ProveAuthorizations notes that the CA has found an order's names proved, and is
 // for when it says so of the whole order. Until when that holds it did not say.
 func (t *Tx) ProveAuthorizations(ctx context.Context, order int64) error {
-	_, err := t.change(ctx, "UPDATE authz SET status = 'valid', expires_at = 0, seen_at = $1 WHERE order_id = $2 AND status = 'pending'", t.now.UnixMilli(), order)
-	return err
+	return t.later(ctx, "UPDATE authz SET status = 'valid', expires_at = 0, seen_at = $1 WHERE order_id = $2 AND status = 'pending'", t.now.UnixMilli(), order)
 }
 
 // Authorization reads one authorization.
@@ -155,30 +154,26 @@ func (q Q) ChallengesOf(ctx context.Context, order int64) ([]certfleet.StoredCha
 
 // Presented notes that a challenge is visible, with the solver's own state.
 func (t *Tx) Presented(ctx context.Context, id int64, state []byte) error {
-	_, err := t.change(ctx, "UPDATE challenge SET presented_at = $1, state = $2 WHERE id = $3", t.now.UnixMilli(), state, id)
-	return err
+	return t.later(ctx, "UPDATE challenge SET presented_at = $1, state = $2 WHERE id = $3", t.now.UnixMilli(), state, id)
 }
 
 // SawChallenge notes what the solver saw when it last looked.
 func (t *Tx) SawChallenge(ctx context.Context, id int64, seen string) error {
-	_, err := t.change(ctx, "UPDATE challenge SET seen = $1 WHERE id = $2", seen, id)
-	return err
+	return t.later(ctx, "UPDATE challenge SET seen = $1 WHERE id = $2", seen, id)
 }
 
 // Answered notes that the CA was told to look, and what it said to that.
 func (t *Tx) Answered(ctx context.Context, id int64, status string) error {
-	_, err := t.change(ctx, "UPDATE challenge SET answered_at = $1, status = $2 WHERE id = $3", t.now.UnixMilli(), status, id)
-	return err
+	return t.later(ctx, "UPDATE challenge SET answered_at = $1, status = $2 WHERE id = $3", t.now.UnixMilli(), status, id)
 }
 
 // CleanLater makes all challenges of an ended order due for cleaning up. Those
 // that only our own rows make visible are gone with this write. How a challenge
 // ended is told by its authorization (RFC 8555 section 7.1.6).
 func (t *Tx) CleanLater(ctx context.Context, order int64) error {
-	_, err := t.change(ctx, `UPDATE challenge SET clean_due_at = CASE type WHEN 'dns-01' THEN CAST($1 AS BIGINT) ELSE 0 END, cleaned_at = CASE type WHEN 'dns-01' THEN 0 ELSE CAST($1 AS BIGINT) END,
+	return t.later(ctx, `UPDATE challenge SET clean_due_at = CASE type WHEN 'dns-01' THEN CAST($1 AS BIGINT) ELSE 0 END, cleaned_at = CASE type WHEN 'dns-01' THEN 0 ELSE CAST($1 AS BIGINT) END,
 		status = COALESCE((SELECT authz.status FROM authz WHERE authz.id = challenge.authz_id AND authz.status IN ('valid', 'invalid')), status)
 		WHERE order_id = $2 AND cleaned_at = 0`, t.now.UnixMilli(), order)
-	return err
 }
 
 // DueCleanups are the challenges to take away now.
@@ -194,8 +189,7 @@ func (t *Tx) ClaimCleanUp(ctx context.Context, id int64, until time.Time) error 
 
 // Cleaned notes that a challenge is no longer visible.
 func (t *Tx) Cleaned(ctx context.Context, id int64) error {
-	_, err := t.change(ctx, "UPDATE challenge SET cleaned_at = $1, clean_due_at = 0, state = NULL WHERE id = $2", t.now.UnixMilli(), id)
-	return err
+	return t.later(ctx, "UPDATE challenge SET cleaned_at = $1, clean_due_at = 0, state = NULL WHERE id = $2", t.now.UnixMilli(), id)
 }
 
 // CleanAgain puts off a cleaning that went wrong.

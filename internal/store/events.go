@@ -19,8 +19,7 @@ func eventFields(e *certfleet.Event) []field {
 
 // Event writes what happened, in the transaction that made it so.
 func (t *Tx) Event(ctx context.Context, e certfleet.Event) error {
-	_, err := t.change(ctx, addEvent, t.eventArgs(&e)...)
-	return err
+	return t.later(ctx, addEvent, t.eventArgs(&e)...)
 }
 
 // NumberedEvent is Event for whoever must tell the event's id.

@@ -43,7 +43,7 @@ func (t *Tx) AddExchanges(ctx context.Context, list []certfleet.Exchange) error 
 			}
 			n[ExchangeCount{AuthorityID: x.AuthorityID, AccountID: x.AccountID, Kind: x.Kind, Status: x.Status, Day: x.At.UTC().Format(time.DateOnly)}]++
 		}
-		if _, err := t.change(ctx, rowsOf(exchanges.insertOf(exchanges.fields(&exchangeRow{})), len(part)), args...); err != nil {
+		if err := t.later(ctx, rowsOf(exchanges.insertOf(exchanges.fields(&exchangeRow{})), len(part)), args...); err != nil {
 			return fmt.Errorf("add exchanges: %w", err)
 		}
 	}
@@ -58,9 +58,8 @@ func (t *Tx) countExchanges(ctx context.Context, n map[ExchangeCount]int64) erro
 	for _, c := range slices.SortedFunc(maps.Keys(n), ExchangeCount.compare) {
 		args = append(args, c.AuthorityID, c.AccountID, c.Kind, c.Status, c.Day, n[c])
 	}
-	_, err := t.change(ctx, rowsOf("INSERT INTO exchange_count (authority_id, account_id, kind, status, day, n) VALUES ($1, $2, $3, $4, $5, $6)", len(n))+
+	return t.later(ctx, rowsOf("INSERT INTO exchange_count (authority_id, account_id, kind, status, day, n) VALUES ($1, $2, $3, $4, $5, $6)", len(n))+
 		" ON CONFLICT (authority_id, account_id, kind, status, day) DO UPDATE SET n = exchange_count.n + excluded.n", args...)
-	return err
 }
 
 // rowsOf is an insert of one row made one of n rows.
@@ -134,9 +133,8 @@ func (t *Tx) Age(ctx context.Context, exchangesBefore, eventsBefore time.Time, b
 // Pause keeps what a CA told us to wait for, under a key such as authority:3 or
 // that of a limit; a zero until waits for a person.
 func (t *Tx) Pause(ctx context.Context, key string, until time.Time, reason string) error {
-	_, err := t.change(ctx, `INSERT INTO pause (k, until, reason, at) VALUES ($1, $2, $3, $4)
+	return t.later(ctx, `INSERT INTO pause (k, until, reason, at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (k) DO UPDATE SET until = excluded.until, reason = excluded.reason, at = excluded.at`, key, certfleet.Millis(until), reason, t.now.UnixMilli())
-	return err
 }
 
 // PausesOf lists those of the keys that hold now.

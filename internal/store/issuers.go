@@ -52,7 +52,7 @@ func (t *Tx) learnIssuer(ctx context.Context, v *certfleet.Version) error {
 		return err
 	}
 	for _, p := range parts {
-		if _, err := t.change(ctx, "INSERT INTO issuer_part (tenant_id, part, issuer) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", orDefault(v.Tenant), p, v.Issuer); err != nil {
+		if err := t.later(ctx, "INSERT INTO issuer_part (tenant_id, part, issuer) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", orDefault(v.Tenant), p, v.Issuer); err != nil {
 			return err
 		}
 	}

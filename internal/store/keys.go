@@ -111,9 +111,8 @@ func (q Q) Keys(ctx context.Context, f KeyFilter) ([]certfleet.Key, Cursor, erro
 // key, opener, reason and hour.
 func (t *Tx) KeyOpened(ctx context.Context, keyID int64, reason string) error {
 	hour := t.now.Truncate(time.Hour).UnixMilli()
-	_, err := t.change(ctx, `INSERT INTO key_opening (key_id, actor, reason, hour, n) VALUES ($1, $2, $3, $4, 1)
+	return t.later(ctx, `INSERT INTO key_opening (key_id, actor, reason, hour, n) VALUES ($1, $2, $3, $4, 1)
 		ON CONFLICT (key_id, hour, actor, reason) DO UPDATE SET n = key_opening.n + 1`, keyID, t.actor, reason, hour)
-	return err
 }
 
 // KeyOpening is how often somebody opened a key in one hour, and why.

@@ -98,16 +98,15 @@ func (t *Tx) SaveBuckets(ctx context.Context, list []Bucket) error {
 		rows = append(rows, "("+strings.Join(marks, ", ")+")")
 	}
 	if len(gone) > 0 {
-		if _, err := t.change(ctx, "DELETE FROM bucket WHERE k IN ("+marks(len(gone))+")", gone...); err != nil {
+		if err := t.later(ctx, "DELETE FROM bucket WHERE k IN ("+marks(len(gone))+")", gone...); err != nil {
 			return err
 		}
 	}
 	if len(rows) == 0 {
 		return nil
 	}
-	_, err := t.change(ctx, "INSERT INTO bucket ("+buckets.cols("")+") VALUES "+strings.Join(rows, ", ")+` ON CONFLICT (k) DO UPDATE SET name = excluded.name, n = excluded.n,
+	return t.later(ctx, "INSERT INTO bucket ("+buckets.cols("")+") VALUES "+strings.Join(rows, ", ")+` ON CONFLICT (k) DO UPDATE SET name = excluded.name, n = excluded.n,
 		period_ms = excluded.period_ms, burst = excluded.burst, full_at = excluded.full_at, held = excluded.held, free_at = excluded.free_at`, args...)
-	return err
 }
 
 // Touch is one bucket that an order holds a token of.
@@ -123,15 +122,13 @@ type Touch struct {
 // Hold keeps what an order under way may still cost; nothing ends it.
 func (t *Tx) Hold(ctx context.Context, order int64, touches []Touch) error {
 	if len(touches) == 0 {
-		_, err := t.change(ctx, "DELETE FROM hold WHERE order_id = $1", order)
-		return err
+		return t.later(ctx, "DELETE FROM hold WHERE order_id = $1", order)
 	}
 	b, err := json.Marshal(touches)
 	if err != nil {
 		return err
 	}
-	_, err = t.change(ctx, "INSERT INTO hold (order_id, touches) VALUES ($1, $2) ON CONFLICT (order_id) DO UPDATE SET touches = excluded.touches", order, string(b))
-	return err
+	return t.later(ctx, "INSERT INTO hold (order_id, touches) VALUES ($1, $2) ON CONFLICT (order_id) DO UPDATE SET touches = excluded.touches", order, string(b))
 }
 
 // HeldBy is what an order under way may still cost.

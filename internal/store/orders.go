@@ -34,7 +34,7 @@ func (t *Tx) AddOrder(ctx context.Context, o *certfleet.Order) error {
 
 // SaveOrder writes an order where nobody else did meanwhile.
 func (t *Tx) SaveOrder(ctx context.Context, o *certfleet.Order) error {
-	return orders.save(ctx, t, o, &o.Rev)
+	return orders.saveLater(ctx, t, o, &o.Rev)
 }
 
 // Order reads one order.
@@ -60,10 +60,12 @@ func (q Q) DueOrders(ctx context.Context, now time.Time, limit int) ([]certfleet
 // ClaimOrder takes a due order for owner until the lease ends. The write repeats
 // what made it due, so that of two nodes one wins.
 func (t *Tx) ClaimOrder(ctx context.Context, o *certfleet.Order, owner string, until time.Time) error {
-	err := t.changeOne(ctx, "UPDATE orders SET owner = $1, lease_until = $2, rev = rev + 1 WHERE id = $3 AND rev = $4 AND lease_until <= $5 AND state IN ('wanted', 'open')",
+	was := *o
+	err := t.laterOne(ctx, "claim order", "UPDATE orders SET owner = $1, lease_until = $2, rev = rev + 1 WHERE id = $3 AND rev = $4 AND lease_until <= $5 AND state IN ('wanted', 'open')",
 		owner, until.UnixMilli(), o.ID, o.Rev, t.now.UnixMilli())
 	if err == nil {
 		o.Owner, o.LeaseUntil, o.Rev = owner, until, o.Rev+1
+		t.undo = append(t.undo, func() { *o = was })
 	}
 	return err
 }
@@ -71,14 +73,13 @@ func (t *Tx) ClaimOrder(ctx context.Context, o *certfleet.Order, owner string, u
 // RenewOrder lengthens the claim of an order that its owner still works on. It
 // leaves the revision alone, for the step that is under way.
 func (t *Tx) RenewOrder(ctx context.Context, id int64, owner string, until time.Time) error {
-	return t.changeOne(ctx, "UPDATE orders SET lease_until = $1 WHERE id = $2 AND owner = $3 AND lease_until > 0", until.UnixMilli(), id, owner)
+	return t.laterOne(ctx, "renew the claim", "UPDATE orders SET lease_until = $1 WHERE id = $2 AND owner = $3 AND lease_until > 0", until.UnixMilli(), id, owner)
 }
 
 // ReleaseOrder gives a claimed order back, to be stepped again at due; only its
 // owner can.
 func (t *Tx) ReleaseOrder(ctx context.Context, id int64, owner string, due time.Time) error {
-	_, err := t.change(ctx, "UPDATE orders SET owner = '', lease_until = 0, due_at = $1, rev = rev + 1 WHERE id = $2 AND owner = $3", certfleet.Millis(due), id, owner)
-	return err
+	return t.later(ctx, "UPDATE orders SET owner = '', lease_until = 0, due_at = $1, rev = rev + 1 WHERE id = $2 AND owner = $3", certfleet.Millis(due), id, owner)
 }
 
 // Owners are those who hold orders or deliveries now.

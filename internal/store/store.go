@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"net/url"
 	"os"
@@ -222,6 +223,7 @@ type Tx struct {
 	now   time.Time
 	woken bool
 	undo  []func()
+	p     *pipeline // PostgreSQL only
 
 	stored map[string]Bucket // buckets that were locked, as they are stored now
 }
@@ -261,20 +263,6 @@ func (d *DB) once(ctx context.Context, now time.Time, fn func(*Tx) error) (err e
 	return err
 }
 
-// alone runs fn in a transaction of its own.
-func (d *DB) alone(ctx context.Context, tx *Tx, fn func(*Tx) error) error {
-	sqlTx, err := d.w.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer sqlTx.Rollback()
-	tx.x = sqlTx
-	if err := fn(tx); err != nil {
-		return err
-	}
-	return sqlTx.Commit()
-}
-
 // undone takes back what was changed in memory for rows that were not written.
 func (t *Tx) undone() {
 	for _, f := range t.undo {
@@ -283,8 +271,12 @@ func (t *Tx) undone() {
 	t.undo = nil
 }
 
-// retryable reports a serialization failure or deadlock of PostgreSQL.
+// retryable reports a serialization failure or deadlock of PostgreSQL, or that a
+// connection was gone before anything was sent.
 func retryable(err error) bool {
+	if errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) {
+		return true
+	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "40001" || pg.Code == "40P01")
 }

@@ -116,6 +116,15 @@ func (t table[T]) insertOf(fs []field) string {
 // save writes v where its id and revision still are what they were read as,
 // and raises the revision. Conflict means that somebody else was faster.
 func (t table[T]) save(ctx context.Context, tx *Tx, v *T, rev *int64) error {
+	return t.saveBy(tx.oneNow, ctx, tx, v, rev)
+}
+
+// saveLater is save for whoever need not know at once that somebody was faster.
+func (t table[T]) saveLater(ctx context.Context, tx *Tx, v *T, rev *int64) error {
+	return t.saveBy(tx.laterOne, ctx, tx, v, rev)
+}
+
+func (t table[T]) saveBy(one func(ctx context.Context, what, q string, args ...any) error, ctx context.Context, tx *Tx, v *T, rev *int64) error {
 	fs := t.fields(v)
 	args := make([]any, 0, len(fs)+1)
 	for _, f := range fs[1:] {
@@ -125,8 +134,8 @@ func (t table[T]) save(ctx context.Context, tx *Tx, v *T, rev *int64) error {
 	}
 	args = append(args, fs[0].value(), *rev)
 	q := t.text("save", func() string { return t.saveOf(fs) })
-	if err := tx.changeOne(ctx, q, args...); err != nil {
-		return fmt.Errorf("save %s: %w", t.what, err)
+	if err := one(ctx, "save "+t.what, q, args...); err != nil {
+		return err
 	}
 	*rev++
 	tx.undo = append(tx.undo, func() { *rev-- })
@@ -176,6 +185,13 @@ func (q Q) brief(ctx context.Context) context.Context {
 
 // ErrStale says that a row changed between reading and writing it.
 var ErrStale = &certfleet.Error{Kind: certfleet.Conflict, Msg: "somebody else changed it meanwhile", Advice: "read it again and repeat the change"}
+
+func (t *Tx) oneNow(ctx context.Context, what, q string, args ...any) error {
+	if err := t.changeOne(ctx, q, args...); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
 
 // changeOne runs a write that must touch exactly one row.
 func (t *Tx) changeOne(ctx context.Context, q string, args ...any) error {

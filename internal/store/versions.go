@@ -31,12 +31,12 @@ func (t *Tx) AddVersion(ctx context.Context, v *certfleet.Version, all []certfle
 		return err
 	}
 	for _, c := range all {
-		if _, err := t.change(ctx, "INSERT INTO version_chain (version_id, position, issuer, pem) VALUES ($1, $2, $3, $4)", v.ID, c.Position, c.Issuer, c.PEM); err != nil {
+		if err := t.later(ctx, "INSERT INTO version_chain (version_id, position, issuer, pem) VALUES ($1, $2, $3, $4)", v.ID, c.Position, c.Issuer, c.PEM); err != nil {
 			return err
 		}
 	}
 	for _, n := range v.Names {
-		if _, err := t.change(ctx, "INSERT INTO version_name (name, version_id) VALUES ($1, $2)", n.String(), v.ID); err != nil {
+		if err := t.later(ctx, "INSERT INTO version_name (name, version_id) VALUES ($1, $2)", n.String(), v.ID); err != nil {
 			return err
 		}
 	}
@@ -45,7 +45,7 @@ func (t *Tx) AddVersion(ctx context.Context, v *certfleet.Version, all []certfle
 
 // SaveVersion writes a version where nobody else did meanwhile.
 func (t *Tx) SaveVersion(ctx context.Context, v *certfleet.Version) error {
-	return versions.save(ctx, t, v, &v.Rev)
+	return versions.saveLater(ctx, t, v, &v.Rev)
 }
 
 // Version reads one version.
@@ -120,10 +120,9 @@ func (q Q) Versions(ctx context.Context, f VersionFilter) ([]certfleet.Version, 
 
 // FillSlot says what a name serves from now on.
 func (t *Tx) FillSlot(ctx context.Context, s certfleet.Slot) error {
-	_, err := t.change(ctx, `INSERT INTO slot (tenant_id, name, slot, version_id, since) VALUES ($1, $2, $3, $4, $5)
+	return t.later(ctx, `INSERT INTO slot (tenant_id, name, slot, version_id, since) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (tenant_id, name, slot) DO UPDATE SET version_id = excluded.version_id, since = excluded.since`,
 		orDefault(s.Tenant), s.Name.String(), string(s.Kind), s.VersionID, t.now.UnixMilli())
-	return err
 }
 
 // EmptySlots takes names from what they serve when nothing wants them any more.
@@ -274,7 +273,7 @@ const partLetters = "abcdefghijklmnopqrstuvwxyz0123456789-.:"
 
 // Replaced notes that a newer version took the place of an older one.
 func (t *Tx) Replaced(ctx context.Context, old, by int64) error {
-	if _, err := t.change(ctx, "UPDATE version SET replaced_by = $1, ari_poll_at = 0, rev = rev + 1 WHERE id = $2", by, old); err != nil {
+	if err := t.later(ctx, "UPDATE version SET replaced_by = $1, ari_poll_at = 0, rev = rev + 1 WHERE id = $2", by, old); err != nil {
 		return err
 	}
 	return t.itemReplaced(ctx, old)
