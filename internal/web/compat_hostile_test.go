@@ -163,3 +163,31 @@ func TestAnotherSitesPageCannotPost(t *testing.T) {
 		t.Errorf("it was marked: %v", fmt.Sprint(got))
 	}
 }
+
+func TestAFieldThatIsGivenTwice(t *testing.T) {
+	k := furnished(t)
+	for _, c := range []struct{ path, form, says string }{
+		{"/renewal-configuration/1/mark.json", "action=active&action=inactive", "a field twice"},
+		{"/renewal-configuration/1/mark.json", "action=inactive&action=&action=inactive", `"result":"success"`},
+		{"/api/domain/certificate-if-needed.json", "processing_strategy=process_single&domain_name=a.example.com&domain_name=b.example.com", "only 1 domain name"},
+		{"/renewal-configuration/new.json", "domain_names_http01=a.example.com&domain_names_http01=b.example.com,c.example.com", `"http-01":["a.example.com","b.example.com","c.example.com"]`},
+	} {
+		if _, got := k.send("POST", compat.Prefix+c.path, k.tokens[certfleet.ScopeAdmin], "", c.form); !strings.Contains(got, c.says) {
+			t.Errorf("%s: %s", c.form, got)
+		}
+	}
+}
+
+func TestWhatIsNotThereHasAMessage(t *testing.T) {
+	k := furnished(t)
+	for _, c := range [][2]string{{"GET", "/nothing.json"}, {"PUT", "/acme-account/1.json"}, {"DELETE", "/x509-certificate/1"}, {"OPTIONS", "/domains.json"}, {"POST", "/acme-accounts.json"}, {"GET", "/acme-accounts/"}, {"GET", "/x509-certificate/1.json/"},
+		{"GET", "/x509-certificates/0.json"}, {"GET", "/x509-certificates/-1"}} {
+		for _, prefix := range []string{compat.Prefix, compat.OldPrefix} {
+			res, got := k.send(c[0], prefix+c[1], k.tokens[certfleet.ScopeAdmin], "", "")
+			var said map[string]string
+			if err := json.Unmarshal([]byte(got), &said); err != nil || res.StatusCode != http.StatusNotFound || said["message"] == "" || res.Header.Get("X-Peter-SSLers") == "" {
+				t.Errorf("%s %s%s: %d %s", c[0], prefix, c[1], res.StatusCode, got)
+			}
+		}
+	}
+}

@@ -77,6 +77,7 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 		if prefix != "" { // the root of the server is the API's documentation
 			mux.Handle("GET "+prefix+"/{$}", h.serve(prefix, index))
 			mux.Handle("GET "+prefix, h.serve(prefix, index))
+			mux.Handle(prefix+"/", h.nothing(prefix))
 		}
 		for _, r := range h.routes() {
 			mux.Handle(r.method+" "+prefix+r.path, h.serve(prefix, r))
@@ -132,6 +133,15 @@ func (h *Handler) serve(prefix string, r route) http.Handler {
 			return
 		}
 		r.do(c)
+	})
+}
+
+// nothing answers what is not there below a prefix, as the older system does.
+func (h *Handler) nothing(prefix string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		w.Header().Set("X-Peter-SSLers", "production")
+		w.Header().Set("Cache-Control", "no-store")
+		(&call{h: h, prefix: prefix, w: w, q: q, page: wantsPage(q)}).missing()
 	})
 }
 

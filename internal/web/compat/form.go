@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -35,7 +36,32 @@ func (c *call) form() (url.Values, error) {
 	if err := checkForm(form); err != nil {
 		return nil, err
 	}
+	if err := settleTwice(form); err != nil {
+		return nil, err
+	}
 	return form, c.enterForm(form)
+}
+
+// settleTwice makes one of what a field holds that is given several times: names
+// are joined, and values that contradict each other refused.
+func settleTwice(form url.Values) error {
+	for field, values := range form {
+		if len(values) < 2 || field == "acme_authorization_id" {
+			continue
+		}
+		if strings.HasPrefix(field, "domain_name") {
+			form[field] = []string{strings.Join(values, ",")}
+			continue
+		}
+		values = slices.DeleteFunc(values, func(v string) bool { return strings.TrimSpace(v) == "" })
+		for _, v := range values {
+			if v != values[0] {
+				return invalid("give each field once", "the form has a field twice, with different values")
+			}
+		}
+		form[field] = values
+	}
+	return nil
 }
 
 func parseForm(body []byte, contentType string) (url.Values, error) {

@@ -156,12 +156,16 @@ func (c *call) enter(route string) error {
 		if said == "" || x.kind == "" {
 			continue
 		}
-		id, err := c.entered(x.kind, bare(said))
+		number := said
+		if strings.HasSuffix(route, "}") { // the ending is in it
+			number = bare(said)
+		}
+		id, err := c.entered(x.kind, number)
 		if err != nil {
 			return err
 		}
 		if id != "" {
-			c.q.SetPathValue(x.value, id+said[len(bare(said)):])
+			c.q.SetPathValue(x.value, id+said[len(number):])
 		}
 	}
 	return nil

@@ -33,7 +33,7 @@ func get(path string, do func(*call)) []route {
 // whole list in its place would be a wrong answer.
 func list(path string, do func(*call)) []route {
 	return append(get(path, do), get(path+"/{page}", func(c *call) {
-		if _, err := strconv.Atoi(bare(c.q.PathValue("page"))); err != nil {
+		if n, err := strconv.Atoi(bare(c.q.PathValue("page"))); err != nil || n < 1 {
 			c.missing()
 			return
 		}
