@@ -4,38 +4,97 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 
 	"github.com/certfleet/certfleet"
+	"golang.org/x/sync/errgroup"
 )
 
-// bundle opens what is delivered; whoever calls it puts the opening of the key on
-// record.
-func (r *Room) bundle(ctx context.Context, d *certfleet.Delivery) (b *certfleet.Bundle, keyID int64, err error) {
-	v, err := r.DB.Version(ctx, d.VersionID)
+// opened is a bundle, or why there is none.
+type opened struct {
+	label  string
+	bundle *certfleet.Bundle
+	key    int64
+	err    error
+}
+
+func (o opened) wipe() {
+	if o.bundle != nil {
+		o.bundle.KeyPEM.Wipe()
+	}
+}
+
+// open makes the bundles of deliveries, in their order; whoever calls it puts the
+// opening of the keys on record.
+func (r *Room) open(ctx context.Context, list []*certfleet.Delivery) ([]opened, error) {
+	s, err := r.shelf(ctx, list)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	cert, err := r.DB.Certificate(ctx, d.CertificateID)
-	if err != nil {
-		return nil, 0, err
+	got := make([]opened, len(list))
+	group, opening := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, d := range list {
+		group.Go(func() error {
+			got[i] = r.bundle(opening, s, d)
+			return ctx.Err()
+		})
 	}
-	if v.KeyID == 0 {
-		return nil, 0, &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("the key of version %d is not here", v.ID), Advice: "import the key, or renew the certificate with a key of our own"}
+	if err := group.Wait(); err != nil {
+		for _, o := range got {
+			o.wipe()
+		}
+		return nil, err
 	}
-	key, err := r.DB.Key(ctx, v.KeyID)
-	if err != nil {
-		return nil, 0, err
+	return got, nil
+}
+
+// shelf is what the bundles of some deliveries are made of.
+type shelf struct {
+	versions    map[int64]*certfleet.Version
+	keys        map[int64]*certfleet.Key
+	generations map[int64]int64  // of versions that have another than their id
+	labels      map[int64]string // of certificates
+}
+
+func (r *Room) shelf(ctx context.Context, list []*certfleet.Delivery) (s shelf, err error) {
+	var certificates, versions, keys []int64
+	for _, d := range list {
+		certificates, versions = append(certificates, d.CertificateID), append(versions, d.VersionID)
 	}
-	generation, err := r.DB.Generation(ctx, v.ID)
-	if err != nil {
-		return nil, 0, err
+	if s.labels, err = r.DB.CertificateLabels(ctx, certificates); err != nil {
+		return s, err
 	}
-	pem, err := r.Keys.OpenPEM(ctx, key)
-	if err != nil {
-		return nil, 0, err
+	if s.versions, err = r.DB.VersionsByID(ctx, versions); err != nil {
+		return s, err
 	}
-	return &certfleet.Bundle{Certificate: cert.Label, Version: generation, Names: v.Names, ChainPEM: v.ChainPEM, KeyPEM: pem, Fingerprint: v.Fingerprint, NotAfter: v.NotAfter,
-		Rollback: d.Rollback, Again: !d.SentAt.IsZero()}, key.ID, nil
+	for _, v := range s.versions {
+		if v.KeyID != 0 {
+			keys = append(keys, v.KeyID)
+		}
+	}
+	if s.keys, err = r.DB.KeysByID(ctx, keys); err != nil {
+		return s, err
+	}
+	s.generations, err = r.DB.Generations(ctx, versions)
+	return s, err
+}
+
+func (r *Room) bundle(ctx context.Context, s shelf, d *certfleet.Delivery) (o opened) {
+	o.label = s.labels[d.CertificateID]
+	v := s.versions[d.VersionID]
+	if v == nil || v.KeyID == 0 || s.keys[v.KeyID] == nil {
+		o.err = &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("the key of version %d is not here", d.VersionID), Advice: "import the key, or renew the certificate with a key of our own"}
+		return o
+	}
+	var pem certfleet.Secret
+	if pem, o.err = r.Keys.OpenPEM(ctx, s.keys[v.KeyID]); o.err != nil {
+		return o
+	}
+	o.key = v.KeyID
+	o.bundle = &certfleet.Bundle{Certificate: o.label, Version: max(s.generations[v.ID], v.ID), Names: v.Names, ChainPEM: v.ChainPEM, KeyPEM: pem, Fingerprint: v.Fingerprint, NotAfter: v.NotAfter,
+		Rollback: d.Rollback, Again: !d.SentAt.IsZero()}
+	return o
 }
 
 // receipt is a Receipt as it is sealed on the delivery's row.
@@ -58,21 +117,39 @@ func receiptAAD(d *certfleet.Delivery) string {
 // LastReceipt is what the target said last about a certificate; the zero Receipt
 // when it said nothing.
 func (r *Room) LastReceipt(ctx context.Context, c *certfleet.Certificate, target int64) certfleet.Receipt {
-	d := &certfleet.Delivery{CertificateID: c.ID, TargetID: target}
-	if rc := r.receiptBefore(ctx, d, c.Label); rc != nil {
-		return *rc
+	last, err := r.DB.LastReceipt(ctx, c.ID, target)
+	if err == nil {
+		if rc := r.openReceipt(ctx, last, c.Label); rc != nil {
+			return *rc
+		}
 	}
 	return certfleet.Receipt{Certificate: c.Label}
 }
 
-// receiptBefore is the last receipt that the target gave for the certificate.
-// Without it a target works too, only less well, so its loss stops nothing.
-func (r *Room) receiptBefore(ctx context.Context, d *certfleet.Delivery, certificate string) *certfleet.Receipt {
-	last, err := r.DB.LastReceipt(ctx, d.CertificateID, d.TargetID)
+// receiptsBefore are the last receipts that the target gave for certificates.
+// Without them a target works too, only less well, so their loss stops nothing.
+func (r *Room) receiptsBefore(ctx context.Context, going []*cargo, target int64) (out []certfleet.Receipt) {
+	var certificates []int64
+	for _, c := range going {
+		certificates = append(certificates, c.d.CertificateID)
+	}
+	last, err := r.DB.LastReceipts(ctx, certificates, target)
 	if err != nil {
 		return nil
 	}
-	text, err := r.Keys.Open(ctx, last.Receipt, receiptAAD(last))
+	for _, c := range going {
+		if d := last[c.d.CertificateID]; d != nil {
+			if rc := r.openReceipt(ctx, d, c.bundle.Certificate); rc != nil {
+				out = append(out, *rc)
+			}
+		}
+	}
+	return out
+}
+
+// openReceipt is nil for a receipt that cannot be read.
+func (r *Room) openReceipt(ctx context.Context, d *certfleet.Delivery, certificate string) *certfleet.Receipt {
+	text, err := r.Keys.Open(ctx, d.Receipt, receiptAAD(d))
 	if err != nil {
 		return nil
 	}

@@ -111,7 +111,7 @@ func (r *rack) count(version int64) (n int) {
 	return n
 }
 
-func (r *rack) serve(t *testing.T) string {
+func (r *rack) serve(t testing.TB) string {
 	t.Helper()
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		r.mu.Lock()
@@ -143,7 +143,7 @@ func (r *rack) serve(t *testing.T) string {
 
 // yard is a store with one target.
 type yard struct {
-	*testing.T
+	testing.TB
 	db     *store.DB
 	keys   *keystore.Keystore
 	ca     *pki.CA
@@ -152,13 +152,13 @@ type yard struct {
 	policy *certfleet.Policy
 }
 
-func build(t *testing.T, db *store.DB) *yard {
+func build(t testing.TB, db *store.DB) *yard {
 	t.Helper()
 	key, err := keeper.Generate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	y := &yard{T: t, db: db, keys: stored.New(key, db),
+	y := &yard{TB: t, db: db, keys: stored.New(key, db),
 		rack: &rack{held: map[string]*tls.Certificate{}, serving: map[string]*tls.Certificate{}, versions: map[string]int64{}}}
 	if y.ca, err = pki.NewCA("test", time.Now()); err != nil {
 		t.Fatal(err)
@@ -316,6 +316,6 @@ func (y *yard) events(certificate int64, kind string) int {
 }
 
 // refusing is a listener's address that nobody answers at.
-func refusing(t *testing.T) string {
+func refusing(t testing.TB) string {
 	return fmt.Sprintf("127.0.0.1:%d", porttest.Port(t))
 }

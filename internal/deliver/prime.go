@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"runtime"
 	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/store"
-	"golang.org/x/sync/errgroup"
 )
 
 // page is how many deliveries of a whole target are read at a time.
@@ -73,12 +71,16 @@ func (r *Room) fingerprints(ctx context.Context, stored *certfleet.StoredTarget,
 		if err != nil {
 			return err
 		}
+		versions := make([]int64, len(list))
+		for i, d := range list {
+			versions[i] = d.VersionID
+		}
+		have, err := r.DB.VersionsByID(ctx, versions)
+		if err != nil {
+			return err
+		}
 		for _, d := range list {
-			v, err := r.DB.Version(ctx, d.VersionID)
-			if err != nil {
-				return err
-			}
-			if !yield(labels[d.CertificateID], v.Fingerprint) {
+			if v := have[d.VersionID]; v != nil && !yield(labels[d.CertificateID], v.Fingerprint) {
 				return nil
 			}
 		}
@@ -170,50 +172,30 @@ func (r *Room) yieldPage(ctx context.Context, list []certfleet.Delivery, cannot 
 	return true
 }
 
-// opened is a bundle, or why there is none.
-type opened struct {
-	label  string
-	bundle *certfleet.Bundle
-	key    int64
-	err    error
-}
-
-func (o opened) wipe() {
-	if o.bundle != nil {
-		o.bundle.KeyPEM.Wipe()
-	}
-}
-
 // openPage opens a page of bundles; the openings are on record before any of them
 // leaves.
 func (r *Room) openPage(ctx context.Context, list []certfleet.Delivery) ([]opened, error) {
-	labels, err := r.DB.CertificateLabels(ctx, certificatesOf(list))
+	all := make([]*certfleet.Delivery, len(list))
+	for i := range list {
+		all[i] = &list[i]
+	}
+	got, err := r.open(ctx, all)
 	if err != nil {
 		return nil, err
 	}
-	got := make([]opened, len(list))
-	group, opening := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range list {
-		group.Go(func() error {
-			o := &got[i]
-			o.label = labels[list[i].CertificateID]
-			o.bundle, o.key, o.err = r.bundle(opening, &list[i])
-			return ctx.Err()
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return got, r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-		for _, o := range got {
-			if o.err != nil {
-				continue
-			}
-			if err := tx.KeyOpened(ctx, o.key, "prime"); err != nil {
-				return err
-			}
+	return got, r.record(ctx, got, "prime")
+}
+
+// record puts the opening of keys on record.
+func (r *Room) record(ctx context.Context, got []opened, reason string) error {
+	var keys []int64
+	for _, o := range got {
+		if o.err == nil {
+			keys = append(keys, o.key)
 		}
+	}
+	if len(keys) == 0 {
 		return nil
-	})
+	}
+	return r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.KeysOpened(ctx, keys, reason) })
 }

@@ -16,7 +16,7 @@ import (
 type cargo struct {
 	d      *certfleet.Delivery
 	bundle *certfleet.Bundle
-	events []*certfleet.Event
+	events []certfleet.Event
 	alone  bool // it was handed over and nobody looks further, so that its word is all that a canary gives
 }
 
@@ -77,29 +77,22 @@ func wipe(all []*cargo) {
 
 // load opens what can be opened; the openings are on record before anything leaves.
 func (r *Room) load(ctx context.Context, all []*cargo, stored *certfleet.StoredTarget) (going []*cargo, before []certfleet.Receipt, err error) {
-	var keys []int64
-	for _, c := range all {
-		b, key, err := r.bundle(ctx, c.d)
-		if err != nil {
-			r.fail(c, stored, err)
+	list := make([]*certfleet.Delivery, len(all))
+	for i, c := range all {
+		list[i] = c.d
+	}
+	got, err := r.open(ctx, list)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, c := range all {
+		if got[i].err != nil {
+			r.fail(c, stored, got[i].err)
 			continue
 		}
-		c.bundle, going, keys = b, append(going, c), append(keys, key)
-		if rc := r.receiptBefore(ctx, c.d, b.Certificate); rc != nil {
-			before = append(before, *rc)
-		}
+		c.bundle, going = got[i].bundle, append(going, c)
 	}
-	if len(keys) == 0 {
-		return nil, nil, nil
-	}
-	return going, before, r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-		for _, k := range keys {
-			if err := tx.KeyOpened(ctx, k, "delivery"); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return going, r.receiptsBefore(ctx, going, stored.ID), r.record(ctx, got, "delivery")
 }
 
 // hand gives the bundles to the target; one without a receipt went wrong.
@@ -142,10 +135,10 @@ func (r *Room) sent(ctx context.Context, c *cargo, rc certfleet.Receipt, stored 
 		held, err := v.Holds(ctx, c.bundle.Certificate, rc)
 		rc.Applied = err == nil && held == c.bundle.Fingerprint
 	}
-	c.events = []*certfleet.Event{event(d, "delivery.sent", fmt.Sprintf("version %d was sent to %s", d.VersionID, stored.Label))}
+	c.events = []certfleet.Event{*event(d, "delivery.sent", fmt.Sprintf("version %d was sent to %s", d.VersionID, stored.Label))}
 	if rc.Applied {
 		d.State, d.AppliedAt = certfleet.DeliveryApplied, now
-		c.events = append(c.events, event(d, "delivery.applied", fmt.Sprintf("version %d is at %s", d.VersionID, stored.Label)))
+		c.events = append(c.events, *event(d, "delivery.applied", fmt.Sprintf("version %d is at %s", d.VersionID, stored.Label)))
 	}
 	d.Owner, d.LeaseUntil, d.DueAt, d.Attempts = "", time.Time{}, time.Time{}, 0
 	if proved(stored) {
@@ -177,7 +170,7 @@ func (r *Room) fail(c *cargo, stored *certfleet.StoredTarget, cause error) {
 	d.Attempts++
 	d.State, d.Problem, d.Advice = certfleet.DeliveryFailed, cause.Error(), certfleet.AdviceOf(cause)
 	d.DueAt = plan.Again(time.Now(), d.Attempts, certfleet.RetryOf(cause), rand.Float64())
-	c.events = []*certfleet.Event{event(d, "delivery.failed", stored.Label+": "+cause.Error())}
+	c.events = []certfleet.Event{*event(d, "delivery.failed", stored.Label+": "+cause.Error())}
 }
 
 // keep writes what came of all. A delivery that was superseded meanwhile stays so,
@@ -185,12 +178,17 @@ func (r *Room) fail(c *cargo, stored *certfleet.StoredTarget, cause error) {
 func (r *Room) keep(ctx context.Context, all []*cargo, stored *certfleet.StoredTarget) error {
 	ctx = context.WithoutCancel(ctx)
 	err := r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		var told []certfleet.Event
 		for _, c := range all {
-			if err := r.keepOne(ctx, tx, c, stored); err != nil {
+			kept, err := r.keepOne(ctx, tx, c, stored)
+			if err != nil {
 				return err
 			}
+			if kept {
+				told = append(told, c.events...)
+			}
 		}
-		return nil
+		return tx.Events(ctx, told)
 	})
 	if err == nil {
 		return nil
@@ -202,23 +200,14 @@ func (r *Room) keep(ctx context.Context, all []*cargo, stored *certfleet.StoredT
 	return r.giveBack(ctx, err, ids...)
 }
 
-func (r *Room) keepOne(ctx context.Context, tx *store.Tx, c *cargo, stored *certfleet.StoredTarget) error {
+// keepOne reports whether the delivery still was ours to write.
+func (r *Room) keepOne(ctx context.Context, tx *store.Tx, c *cargo, stored *certfleet.StoredTarget) (bool, error) {
 	err := tx.SaveDelivery(ctx, c.d)
 	if errors.Is(err, store.ErrStale) {
-		return tx.ReleaseDelivery(ctx, c.d.ID, r.Owner)
+		return false, tx.ReleaseDelivery(ctx, c.d.ID, r.Owner)
 	}
-	if err != nil || len(c.events) == 0 {
-		return err
+	if err == nil && c.alone && stored.Canary && len(c.events) > 0 {
+		err = r.canaryAlone(ctx, tx, c.d, stored)
 	}
-	if c.alone && stored.Canary {
-		if err := r.canaryAlone(ctx, tx, c.d, stored); err != nil {
-			return err
-		}
-	}
-	for _, e := range c.events {
-		if err := tx.Event(ctx, *e); err != nil {
-			return err
-		}
-	}
-	return nil
+	return err == nil, err
 }

@@ -62,9 +62,9 @@ func (q Q) ids(list []int64) string {
 // idsIn are the rows of a list that was given as one argument.
 func (q Q) idsIn(arg string) string {
 	if q.pg {
-		return "SELECT unnest(CAST(CAST(" + arg + " AS TEXT) AS BIGINT[]))"
+		return "SELECT unnest(CAST(CAST(" + arg + " AS TEXT) AS BIGINT[])) AS id"
 	}
-	return "SELECT value FROM json_each(" + arg + ")"
+	return "SELECT value AS id FROM json_each(" + arg + ")"
 }
 
 // ClaimDeliveries takes those of the list that nobody was faster with.

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -27,7 +28,7 @@ var walked = regexp.MustCompile(`^SCAN authz$`)
 // targets, a certificate at one target no more than it had versions, an order no
 // more authorizations than names, and few certificates carry a label that leads to
 // their rows; of a long queue a bounded part is read, or one row for each target.
-var bounded = regexp.MustCompile(`delivery\.version_id = \$|WHERE certificate_id = \$1 AND target_id = \$2|c\.label = \$2 AND delivery\.target_id = \$3|authz\.order_id = \$|ORDER BY CASE|IN \(SELECT l0\.object_id FROM label|LIMIT \$3( \+ 0)?\) AS first|RECURSIVE t\(target\)`)
+var bounded = regexp.MustCompile(`delivery\.version_id = \$|WHERE certificate_id = \$1 AND target_id = \$2|d\.certificate_id = c\.id AND d\.target_id = \$1|c\.label = \$2 AND delivery\.target_id = \$3|authz\.order_id = \$|ORDER BY CASE|IN \(SELECT l0\.object_id FROM label|LIMIT \$3( \+ 0)?\) AS first|RECURSIVE t\(target\)`)
 
 // asks are the questions that the sweep, the lists, the search and the metrics put.
 func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
@@ -100,6 +101,9 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 		"due beside resting targets": func(q store.Q) error {
 			_, err := q.DueDeliveriesBut(ctx, []int64{1, 2}, now, 500)
 			return err
+		},
+		"a batch": func(q store.Q) error {
+			return errors.Join(second(q.Generations(ctx, []int64{1, 2})), second(q.LastReceipts(ctx, []int64{1, 2}, 1)), second(q.KeysByID(ctx, []int64{1, 2})))
 		},
 		"group busy": func(q store.Q) error {
 			_, err := q.GroupBusy(ctx, &certfleet.StoredTarget{ID: 1, Pace: certfleet.Pace{Group: "web"}}, now)

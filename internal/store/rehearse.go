@@ -24,7 +24,7 @@ func (q Q) VersionsByID(ctx context.Context, ids []int64) (map[int64]*certfleet.
 	return byID(ctx, q, versions, ids, func(v *certfleet.Version) int64 { return v.ID })
 }
 
-// together is how many rows are read by one statement, whose text so stays the same.
+// together is how many rows one statement reads or adds, whose text so stays the same.
 const together = 50
 
 func byID[T any](ctx context.Context, q Q, t table[T], ids []int64, id func(*T) int64) (map[int64]*T, error) {
