@@ -82,6 +82,7 @@ func compare(b *testing.B, list []*contender) {
 		}
 	}
 	for _, c := range list {
+		b.ReportMetric(float64(resident(b, c.pid))/1e6, c.name+"-MB")
 		b.ReportMetric(median(c.spent), c.name+"-µs")
 		b.ReportMetric(median(c.against(reference)), c.name+"-ratio")
 	}
@@ -92,12 +93,9 @@ func opened(b *testing.B, list []*contender) []*contender {
 	for _, c := range list {
 		began := time.Now()
 		c.open(b, c)
-		b.Logf("%s began to listen after %v", c.name, time.Since(began).Round(time.Second))
+		b.Logf("%s: ready, or given up, after %v", c.name, time.Since(began).Round(time.Second))
 		if c.warm && !c.late {
 			c.askForEach(b)
-		}
-		if size := resident(b, c.pid); c.names > 0 && !c.late {
-			b.ReportMetric(float64(size)/1e6, c.name+"-MB")
 		}
 	}
 	return slices.DeleteFunc(list, func(c *contender) bool { return c.late })

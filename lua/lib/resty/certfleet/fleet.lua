@@ -234,12 +234,20 @@ function Fleet:refresh(name)
         return
     end
     self.counts:add("refreshed")
+    local ok, err = pcall(self.renew, self, name)
+    self.flight:unlock(name)
+    if not ok then
+        error(err, 0)
+    end
+end
+
+-- renew looks a name up, unless another worker has done it just now.
+function Fleet:renew(name)
     local _, fresh = self:from_dict(name)
     local e = fresh and self.cache:parsed(name)
     if not e or now() > e.soft then
         self:look_up(name)
     end
-    self.flight:unlock(name)
 end
 
 function Fleet:refresh_soon(name, e)

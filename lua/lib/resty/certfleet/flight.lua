@@ -10,7 +10,25 @@ Flight.__index = Flight
 -- new: dict holds the locks between workers; wait is how long others wait, hold
 -- how long a lookup may take before another begins, both in seconds.
 function _M.new(dict, wait, hold)
-    return setmetatable({ dict = dict, wait = wait, hold = hold, going = {} }, Flight)
+    return setmetatable({ dict = dict, wait = wait, hold = hold, going = {}, begun = 0 }, Flight)
+end
+
+-- MANY lookups begin, and those that nginx ended in the middle are looked for: nobody
+-- else takes them off the table, and each name that a stranger asks for may be one.
+local MANY = 1000
+
+function Flight:clear()
+    self.begun = self.begun + 1
+    if self.begun < MANY then
+        return
+    end
+    self.begun = 0
+    local now = ngx.now()
+    for name, f in pairs(self.going) do
+        if now >= f.over then
+            self.going[name] = nil
+        end
+    end
 end
 
 -- lock answers true when nobody in any worker looks this name up. It ends by
@@ -65,6 +83,7 @@ function Flight:run(name, who)
         end
         return f.value, f.outcome, true
     end
+    self:clear()
     f = { done = semaphore.new(), waiting = 0, over = ngx.now() + self.wait + self.hold }
     self.going[name] = f
     f.value, f.outcome = self:across(name, who)
