@@ -102,7 +102,7 @@ func (k *kit) run() (stop func()) {
 }
 
 func (k *kit) dialAs(user string, key ssh.Signer) (*ssh.Client, error) {
-	return ssh.Dial("tcp", k.addr, &ssh.ClientConfig{User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.FixedHostKey(k.host.PublicKey()), Timeout: 10 * time.Second})
+	return ssh.Dial("tcp", k.addr, &ssh.ClientConfig{User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.FixedHostKey(k.host.PublicKey()), Timeout: trial.Patience})
 }
 
 func (k *kit) client() (*ssh.Client, *sftp.Client) {

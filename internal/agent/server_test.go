@@ -387,11 +387,9 @@ func TestBadHandshakesLeaveItServing(t *testing.T) {
 		if err != nil {
 			return false
 		}
+		defer c.Close()
 		c.Mkdir("shop")
-		put(c, "shop/fullchain.pem", files[lineage.FullChain])
-		put(c, "shop/privkey.pem", files[lineage.PrivKey])
-		c.Close()
-		return true
+		return errors.Join(put(c, "shop/fullchain.pem", files[lineage.FullChain]), put(c, "shop/privkey.pem", files[lineage.PrivKey])) == nil
 	})
 	k.serves("shop", files)
 }
