@@ -8,6 +8,7 @@ function _M.socket(chunks)
     local sock = { sent = {}, closed = false, kept = false, reused = 0, buffer = table.concat(chunks), chunks = chunks }
     local at = 0
     function sock:settimeouts() end
+    function sock:settimeout(ms) self.timeout = ms end
     function sock:connect(...) self.to = { ... }; return 1 end
     function sock:getreusedtimes() return self.reused end
     function sock:send(s) self.sent[#self.sent + 1] = s; return #s end

@@ -32,6 +32,17 @@ describe("the HTTP client", function()
         assert.is_true(sock.closed)
     end)
 
+    it("gives an answer that comes letter by letter no more time than another", function()
+        local now, clock = ngx.now, 100
+        ngx.now = function() clock = clock + 0.3; return clock end -- each wait takes 300 ms of the second
+        local status, err, sock = ask("HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nContent-Length: 2\r\n\r\n{}")
+        ngx.now = now
+        assert.is_nil(status)
+        assert.are.equal("timeout", err)
+        assert.is_true(sock.closed)
+        assert.is_true(sock.timeout < 500)
+    end)
+
     it("answers an error for what is cut, endless or no HTTP", function()
         for _, answer in ipairs({
             "", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}", "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n{}",

@@ -22,7 +22,7 @@ _M.defaults = {
     connector = nil, -- function() -> a client with :pipeline and :keepalive, in place of ours
     manager = nil, -- URL of the manager with its prefix, for names that Redis does not have
     manager_token_file = nil, -- a bearer token
-    manager_timeout = 2000, -- milliseconds for each wait
+    manager_timeout = 2000, -- milliseconds for an answer
     preferences = manager.preferences,
 
     -- Names that nobody has yet.

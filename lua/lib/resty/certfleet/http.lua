@@ -7,6 +7,23 @@ local _M = {}
 
 local MAX_BODY, MAX_HEADERS = 1048576, 100
 
+-- bounded is the socket whose waits end together, so that an answer which comes
+-- letter by letter holds nobody longer than one that does not come.
+local function bounded(sock, timeout)
+    local till = ngx.now() + timeout / 1000
+    local function wait(method)
+        return function(_, ...)
+            local left = math.floor((till - ngx.now()) * 1000)
+            if left <= 0 then
+                return nil, "timeout"
+            end
+            sock:settimeout(left)
+            return sock[method](sock, ...)
+        end
+    end
+    return { send = wait("send"), receive = wait("receive"), receiveany = wait("receiveany") }
+end
+
 local function read_headers(sock)
     local headers = {}
     for _ = 1, MAX_HEADERS do
@@ -154,13 +171,13 @@ end
 
 -- request answers status and body, or nil and an error. Options are those of
 -- url.http, and authorization, ssl_verify, server_name. The timeout, in
--- milliseconds, holds for each wait.
+-- milliseconds, holds for the connection, and then for request and answer together.
 function _M.request(o, method, path, body, timeout)
     local sock, err = open(o, timeout)
     if not sock then
         return nil, err
     end
-    local status, answer, reusable = exchange(sock, encode(o, method, o.path .. path, body))
+    local status, answer, reusable = exchange(bounded(sock, timeout), encode(o, method, o.path .. path, body))
     if not status then
         sock:close()
         return nil, answer
