@@ -41,7 +41,7 @@ func (w *passwords) Visit(n ast.Node) ast.Visitor {
 
 func (w *passwords) look(text string) {
 	if passwordInURL(text) {
-		w.fail(w.key, invalid("put the URL into a file or the environment and write file:PATH or env:NAME, or give the password by a setting of its own", "%q has a password in a URL", w.name))
+		w.fail(w.key, invalid("put the URL into a file or the environment and write file:PATH or env:NAME, or give the password by a setting of its own", "%s holds a URL with a password in it", w.name))
 	}
 }
 

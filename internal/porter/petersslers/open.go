@@ -71,7 +71,7 @@ func looksLikeSQLite(path string) error {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return invalid("let this user read the file, or "+whichFile, err, "%s cannot be read (%s)", path, reason(err))
+		return invalid("let this user read the file, or "+whichFile, nil, "%s cannot be read (%s)", path, reason(err))
 	}
 	defer f.Close()
 	b := make([]byte, len(magic))
