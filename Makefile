@@ -31,7 +31,7 @@ build: ## build the programs into bin/
 	$(GOBUILD) -o bin/ ./cmd/...
 
 test: export CERTFLEET_FULL = 1
-test: check ## everything that is checked before a commit; installs PostgreSQL and OpenSSL on Debian as root
+test: check ## everything that is checked before a commit; installs the servers that it tests against (Debian, root)
 	@if .ci/real; then export CERTFLEET_REAL=1; elif [ -n "$${CI:-}" ]; then exit 1; fi
 	set -x
 	go test -p 2 -timeout 10m ./...
