@@ -34,7 +34,7 @@ func TestAPreflightStopsWhatMustFail(t *testing.T) {
 			}
 			wishes := []wish{
 				{f.want(t, "default", nil, "gone.example"), "gone", "NXDOMAIN"},
-				{f.want(t, "default", nil, "inside.example"), "port_closed", "10.0.0.1 is not a public address"},
+				{f.want(t, "default", nil, "inside.example"), "", ""}, // a CA may see another address than we do
 				{f.want(t, "default", nil, "bogus.example"), "dnssec", "DNSSEC does not validate"},
 				{f.want(t, "dns", nil, "*.barred.example"), "caa", "do not let pebble.test issue"},
 			}
@@ -49,6 +49,7 @@ func TestAPreflightStopsWhatMustFail(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				stops := stops && w.class != ""
 				switch {
 				case !stops && got.VersionID == 0:
 					t.Errorf("%s was not issued: %s", w.cert.Label, saw)
