@@ -32,7 +32,7 @@ func (a *App) preflight(ctx context.Context, at *certfleet.Authority, p *certfle
 		return nil
 	}
 	guard := a.guard.Load()
-	deps := preflight.Deps{DNS: dnsq.Config{Resolvers: a.Config.DNS.Resolvers}.Resolver(guard.Dial), Dial: guard.Dial}
+	deps := preflight.Deps{DNS: dnsq.Config{Resolvers: a.Config.DNS.Resolvers}.Resolver(guard.Dial), Outside: outside(a.Config.DNS.Resolvers), Dial: guard.Dial}
 	cas := a.caaNames(ctx, p)
 	list := make([]preflight.Question, len(asks))
 	for i, ask := range asks {
@@ -47,6 +47,18 @@ func (a *App) preflight(ctx context.Context, at *certfleet.Authority, p *certfle
 		}
 	}
 	return reports
+}
+
+// outside reports whether all resolvers, host:port, are on the internet, and so see
+// of a name what a CA sees. The system's own may not.
+func outside(resolvers []string) bool {
+	for _, r := range resolvers {
+		at, err := netip.ParseAddrPort(r)
+		if err != nil || new(dial.Guard).Check(at.Addr()) != nil {
+			return false
+		}
+	}
+	return len(resolvers) > 0
 }
 
 // unroutable are the ends of names that exist inside some network alone (RFC

@@ -49,7 +49,7 @@ func (l *look) paths(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // cut off: what was seen says nothing
 	}
-	l.add(judge(l.Name, l.Challenge, sights, elsewhere)...)
+	l.add(judge(l.Name, l.Challenge, sights, elsewhere, l.Outside)...)
 }
 
 func (l *look) visit(ctx context.Context, addrs []netip.Addr) []sight {
@@ -87,9 +87,9 @@ func few(addrs []netip.Addr) []netip.Addr {
 // judge says what the sights mean. Nothing about reachability is certain except
 // that no CA reaches a private address that is itself to be proved, and that a name
 // which points to somebody else's server, and is not answered by us there, is not
-// ours. Private addresses of a name are what DNS says in here: a CA out there is told
-// others, or none.
-func judge(name certfleet.Name, typ certfleet.ChallengeType, sights []sight, elsewhere string) []Finding {
+// ours. Private addresses of a name are what DNS says in here, unless it was asked
+// outside: a CA out there is told others, or none.
+func judge(name certfleet.Name, typ certfleet.ChallengeType, sights []sight, elsewhere string, outside bool) []Finding {
 	six, four := split(sights)
 	all := append(six[:len(six):len(six)], four...)
 	switch {
@@ -97,7 +97,9 @@ func judge(name certfleet.Name, typ certfleet.ChallengeType, sights []sight, els
 		return nil
 	case every(all, private) && name.IsIP():
 		return []Finding{{Class: PortClosed, Seen: saw(name, all), Advice: "take a public address, or leave it out", Certain: true}}
-	case every(all, private), elsewhere != "" && !some(all, ours) && slices.ContainsFunc(all, sight.inside):
+	case every(all, private) && outside:
+		return []Finding{{Class: PortClosed, Seen: saw(name, all), Advice: "point the name to a public address, or choose dns-01", Certain: true}}
+	case !outside && (every(all, private) || elsewhere != "" && !some(all, ours) && slices.ContainsFunc(all, sight.inside)):
 		return []Finding{{Class: PortClosed, Seen: saw(name, all) + "; a CA outside is told something else", Advice: splitAdvice}}
 	case elsewhere != "" && !some(all, ours):
 		return []Finding{{Class: Elsewhere, Seen: elsewhere + ": " + saw(name, all), Advice: Elsewhere.Advice(), Certain: true}}

@@ -142,6 +142,7 @@ func TestSightsOfSeveralAddressesAreJudgedTogether(t *testing.T) {
 		what      string
 		sights    []sight
 		elsewhere string
+		outside   bool
 		class     Class
 		certain   bool
 		says      string
@@ -159,13 +160,15 @@ func TestSightsOfSeveralAddressesAreJudgedTogether(t *testing.T) {
 		{what: "one private, the other elsewhere", sights: []sight{{six, private, "is private"}, {four, wrong, "answers 404"}}, elsewhere: "it is not ours", class: PortClosed, says: "a CA outside", advice: "dns.resolvers"},
 		{what: "elsewhere in a network that may be reached", sights: []sight{{ten, closed, "is shut"}}, elsewhere: "it is not ours", class: PortClosed, says: "is shut", advice: "dns.resolvers"},
 		{what: "our own in such a network", sights: []sight{good(ten)}, elsewhere: "it is not ours"},
+		{what: "all private, seen from outside", outside: true, sights: []sight{{four, private, "is private"}}, class: PortClosed, certain: true, says: "private", advice: "public address"},
+		{what: "elsewhere, seen from outside", outside: true, sights: []sight{{ten, closed, "is shut"}}, elsewhere: "it is not ours", class: Elsewhere, certain: true, says: "it is not ours: "},
 		{what: "one private", sights: []sight{{four, private, "is private"}, {four2, closed, "is shut"}}, class: PortClosed, says: "is shut"},
 		{what: "shut and wrong", sights: []sight{{six, closed, "is shut"}, {four, wrong, "answers 404"}}, class: WrongAnswer, says: "is shut; 192.0.2.1 answers 404"},
 		{what: "elsewhere", sights: []sight{{four, wrong, "answers 404"}}, elsewhere: "it is not ours", class: Elsewhere, certain: true, says: "it is not ours: "},
 		{what: "elsewhere, and yet answered", sights: []sight{good(four)}, elsewhere: "it is not ours"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			got := judge(parse(t, "www.example.org"), certfleet.HTTP01, c.sights, c.elsewhere)
+			got := judge(parse(t, "www.example.org"), certfleet.HTTP01, c.sights, c.elsewhere, c.outside)
 			if c.class == "" {
 				if len(got) != 0 {
 					t.Errorf("found %+v", got)

@@ -51,6 +51,9 @@ type Question struct {
 // Deps are the ways out.
 type Deps struct {
 	DNS *dnsq.Resolver
+	// Outside says that DNS asks resolvers on the internet, which see what a CA sees;
+	// others may answer with addresses of a network's own.
+	Outside bool
 	// Dial reaches addresses that strangers chose; one that it refuses as not
 	// public is one that no CA reaches either.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
