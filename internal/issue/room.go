@@ -91,6 +91,13 @@ func (r *record) take() []certfleet.Exchange {
 	return list
 }
 
+// back keeps what was taken and not committed for the next commit.
+func (r *record) back(list []certfleet.Exchange) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(list, r.list...)
+}
+
 func addExchange(ctx context.Context, x certfleet.Exchange) {
 	if r, ok := ctx.Value(recordKey{}).(*record); ok {
 		r.mu.Lock()
@@ -164,7 +171,8 @@ func (r *Room) load(ctx context.Context, o *certfleet.Order, now time.Time) (*jo
 // commit writes the order, what was said with the CA, and what fn adds, in one
 // transaction. What nodes of one store wait for each other at, the ledger and the
 // counts of exchanges, comes last in it. What the CA did is written down even when the step is cut off, so
-// fn gets a context of its own.
+// fn gets a context of its own. What fn says on the order is taken back when it is
+// not committed, so that no later commit writes half of it.
 func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *store.Tx) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
@@ -174,7 +182,9 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 	if j.order.Owner != "" && !j.order.LeaseUntil.IsZero() {
 		j.order.LeaseUntil = now.Add(r.DB.Lease())
 	}
+	before, cost := *j.order, j.cost
 	err := r.DB.Tx(ctx, now, func(tx *store.Tx) error {
+		*j.order, j.cost = before, cost // it may be the second try
 		if fn != nil {
 			if err := fn(ctx, tx); err != nil {
 				return err
@@ -190,9 +200,7 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 				return err
 			}
 		}
-		rev := j.order.Rev
 		if err := tx.SaveOrder(ctx, j.order); err != nil {
-			j.order.Rev = rev
 			return err
 		}
 		if j.cost != nil {
@@ -202,11 +210,13 @@ func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *sto
 		}
 		return tx.AddExchanges(ctx, said)
 	})
-	j.cost = nil
-	if err == nil {
-		j.was = j.order.CAStatus
+	if err != nil {
+		*j.order, j.cost, j.opened = before, cost, opened
+		j.said.back(said)
+		return err
 	}
-	return err
+	j.cost, j.was = nil, j.order.CAStatus
+	return nil
 }
 
 func luck() float64 { return rand.Float64() }
