@@ -36,7 +36,11 @@ type pending struct {
 // waits reports whether the CA still has to be told to look at the challenge: the
 // longer it takes, the less often.
 func (p *pending) waits(now time.Time) bool {
-	again := max(p.stored.AnsweredAt.Sub(p.stored.PresentedAt), answerAgain)
+	first := p.stored.PresentedAt
+	if p.stored.Type == certfleet.TLSALPN01 { // which is presented anew for each turn
+		first = p.stored.IntendedAt
+	}
+	again := max(p.stored.AnsweredAt.Sub(first), answerAgain)
 	return p.ch.Status == statusPending && now.Sub(p.stored.AnsweredAt) > again
 }
 

@@ -94,13 +94,16 @@ func TestACAThatNeverLooksIsGivenUp(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct {
 		over func(http.RoundTripper) http.RoundTripper
+		typ  certfleet.ChallengeType
 		most int // how often an authorization is asked about; one that is pending is answered again, and then looked at sooner
 	}{
-		"processing": {func(rt http.RoundTripper) http.RoundTripper { return rt }, 80},
-		"pending":    {func(rt http.RoundTripper) http.RoundTripper { return silent{rt, &atomic.Int64{}} }, 350},
+		"processing":              {func(rt http.RoundTripper) http.RoundTripper { return rt }, certfleet.HTTP01, 80},
+		"pending":                 {func(rt http.RoundTripper) http.RoundTripper { return silent{rt, &atomic.Int64{}} }, certfleet.HTTP01, 350},
+		"pending, by a handshake": {func(rt http.RoundTripper) http.RoundTripper { return silent{rt, &atomic.Int64{}} }, certfleet.TLSALPN01, 350},
 	} {
 		bubble(t, fakeca.Options{ValidationDelay: 100 * time.Hour}, func(f *fleet) {
 			f.policy.Spec.Profile = "classic" // whose authorizations are pending for a week
+			f.policy.Spec.Challenge = c.typ
 			f.tx(func(ctx context.Context, tx *store.Tx) error { return tx.SavePolicy(ctx, f.policy) })
 			r, w := f.node("b", nil)
 			f.over(r, c.over(f.ca.RoundTripper()))
