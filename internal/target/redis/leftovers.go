@@ -119,11 +119,21 @@ func (t *Target) judge(ctx context.Context, db goredis.UniversalClient, keys []s
 	for _, answer := range answers {
 		list = append(list, answer()...)
 	}
-	records := make([]*goredis.SliceCmd, len(list))
+	for some := range slices.Chunk(list, scanPage) { // a chain has as many users as there are certificates
+		if err := t.unlisted(ctx, db, some, found, fields); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlisted finds those of a list that no field of their certificate's record lists.
+func (t *Target) unlisted(ctx context.Context, db goredis.UniversalClient, list []leftover, found func([]leftover) error, fields []string) error {
+	p, records := db.Pipeline(), make([]*goredis.SliceCmd, len(list))
 	for i, l := range list {
 		records[i] = p.HMGet(ctx, t.recordKey(l.label), fields...)
 	}
-	if _, err := p.Exec(ctx); err != nil && len(list) > 0 {
+	if _, err := p.Exec(ctx); err != nil {
 		return t.explain(err)
 	}
 	var left []leftover

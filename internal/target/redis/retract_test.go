@@ -10,6 +10,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/target/targettest"
+	goredis "github.com/redis/go-redis/v9"
 )
 
 // begun is a write that has claimed its record and nothing else.
@@ -151,4 +152,42 @@ func TestADeliveryUnderWayIsNoLeftover(t *testing.T) {
 			p.Error(err)
 		}
 	})
+}
+
+// largest is the longest pipeline that was sent.
+type largest struct{ commands int }
+
+func (*largest) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+
+func (*largest) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook { return next }
+
+func (l *largest) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []goredis.Cmder) error {
+		l.commands = max(l.commands, len(cmds))
+		return next(ctx, cmds)
+	}
+}
+
+// TestAChainOfTheWholeFleetIsLookedAtInPieces has one that more certificates use than
+// one question may ask about.
+func TestAChainOfTheWholeFleetIsLookedAtInPieces(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, Config{Layout: 1})
+	const users = 2*scanPage + 1
+	labels := make([]any, users)
+	for i := range labels {
+		labels[i] = fmt.Sprint("c", i)
+	}
+	if err := p.db.SAdd(t.Context(), p.usersKey("i:7"), labels...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	seen, found := &largest{}, 0
+	p.db.AddHook(seen)
+	err := p.leftovers(t.Context(), p.db, func(list []leftover) error {
+		found += len(list)
+		return nil
+	})
+	if err != nil || found != users || seen.commands > scanPage {
+		t.Errorf("%d of %d are found, by up to %d commands at once, %v", found, users, seen.commands, err)
+	}
 }
