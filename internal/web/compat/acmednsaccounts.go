@@ -3,6 +3,7 @@ package compat
 import (
 	"cmp"
 	"encoding/csv"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -152,6 +153,9 @@ func (c *call) auditDNSAccount() {
 	c.json(http.StatusOK, out)
 }
 
+// mostShown bounds how many accounts are shown again: as many as a form ensures.
+const mostShown = 100
+
 // ensured shows some accounts again, by their ids.
 func (c *call) ensured() {
 	s, err := c.findDNSServer()
@@ -160,6 +164,10 @@ func (c *call) ensured() {
 		return
 	}
 	wanted, rows := names(c.q.URL.Query().Get("acme-dns-server-accounts")), []api.Delegation{}
+	if len(wanted) > mostShown {
+		c.fail(invalid("ask for fewer at a time", fmt.Sprintf("more than %d accounts are asked for", mostShown)))
+		return
+	}
 	for i := range wanted {
 		id, err := c.entered("delegation", wanted[i])
 		if err != nil {
@@ -230,14 +238,38 @@ func (c *call) dnsAccountsCSV() {
 		c.fail(err)
 		return
 	}
+	shown, err := c.shownDNSAccounts(all)
+	if err != nil {
+		c.fail(err)
+		return
+	}
 	c.w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 	c.w.Header().Set("Content-Disposition", `attachment; filename="acme-dns-server-accounts.csv"`)
 	w := csv.NewWriter(c.w)
 	_ = w.Write([]string{"id", "username", "password", "cname_source", "cname_target"}) // the caller is gone, or reads it
-	for _, a := range all {
-		_ = w.Write([]string{strconv.FormatInt(c.shown("delegation", a.id()), 10), "", "", a.Record, a.Target})
+	for i, a := range all {
+		_ = w.Write([]string{strconv.FormatInt(shown[i], 10), "", "", a.Record, a.Target})
 	}
 	w.Flush()
+}
+
+// shownDNSAccounts are the numbers by which accounts are known, in their order.
+func (c *call) shownDNSAccounts(all []dnsAccount) ([]int64, error) {
+	ids := make([]int64, len(all))
+	for i, a := range all {
+		ids[i] = a.id()
+	}
+	has, err := c.renumbered()
+	if err != nil || !has {
+		return ids, err
+	}
+	known, err := c.outward("delegation", ids)
+	for i, id := range ids {
+		if n, ok := known[id]; ok {
+			ids[i] = n
+		}
+	}
+	return ids, err
 }
 
 func (c *call) dnsAccountsJSON() {

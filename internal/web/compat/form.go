@@ -16,14 +16,17 @@ import (
 	"github.com/certfleet/certfleet"
 )
 
-// mostForm in bytes bounds what is posted.
-const mostForm = 1 << 20
+// mostForm in bytes bounds what is posted, mostRest what is read of more. Over HTTP/2
+// an answer before the end of a form resets its stream, and a client such as curl tells
+// of that in place of the answer.
+const mostForm, mostRest = 1 << 20, 8 << 20
 
 // form reads what was posted. A body without a Content-Type is a form too: the
 // Lua module of the older system never sent one.
 func (c *call) form() (url.Values, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.q.Body, mostForm))
 	if err != nil {
+		_, _ = io.CopyN(io.Discard, c.q.Body, mostRest) // nobody wants it
 		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "the body cannot be read, or is over the limit", Advice: "send a form of at most 1 MiB", Err: err}
 	}
 	form, err := parseForm(body, c.q.Header.Get("Content-Type"))

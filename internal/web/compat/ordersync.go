@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -8,8 +9,13 @@ import (
 	"github.com/certfleet/certfleet/internal/api"
 )
 
-// syncOrders asks the CAs about the newest orders on their way.
+// syncOrders asks the CAs about the newest orders on their way, all of them within
+// one patience: those that it runs out before are told of as errors.
 func (c *call) syncOrders() {
+	ctx, cancel := context.WithTimeout(c.ctx, patience)
+	defer cancel()
+	d := *c
+	d.ctx = ctx
 	p, err := ask[api.Page[api.Order]](c, "GET", "/orders?"+url.Values{"state": {"live"}, "limit": {strconv.Itoa(perPage)}}.Encode(), nil)
 	if err != nil {
 		c.fail(err)
@@ -17,10 +23,7 @@ func (c *call) syncOrders() {
 	}
 	good, bad := []int64{}, []int64{}
 	for _, o := range p.Items {
-		if c.ctx.Err() != nil {
-			break
-		}
-		if _, err := ask[api.OrderStory](c, "POST", "/orders/"+strconv.FormatInt(o.ID, 10)+"/sync", nil); err != nil {
+		if _, err := ask[api.OrderStory](&d, "POST", "/orders/"+strconv.FormatInt(o.ID, 10)+"/sync", nil); err != nil {
 			bad = append(bad, o.ID)
 			continue
 		}
