@@ -13,7 +13,9 @@ import (
 // a canary is due here when it has waited long enough, and is the agent's from then.
 func (r *Room) await(ctx context.Context, d *certfleet.Delivery, stored *certfleet.StoredTarget) error {
 	d.DueAt = time.Time{}
+	was := *d
 	return r.DB.Tx(context.WithoutCancel(ctx), time.Now(), func(tx *store.Tx) error {
+		*d = was // it may be the second try
 		if err := passOver(ctx, tx, []*certfleet.Delivery{d}, stored); err != nil {
 			return err
 		}

@@ -114,7 +114,9 @@ func (r *Room) saw(ctx context.Context, d *certfleet.Delivery, stored *certfleet
 	} else {
 		e = r.unseen(d, stored, problem, now)
 	}
+	judged := *d
 	return r.DB.Tx(ctx, now, func(tx *store.Tx) (err error) {
+		*d = judged // it may be the second try
 		for _, s := range sights {
 			row := certfleet.Sighting{DeliveryID: d.ID, Name: s.Name, Address: s.Address, Fingerprint: s.Fingerprint, At: s.At}
 			if s.Err != nil {

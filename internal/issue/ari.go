@@ -129,8 +129,9 @@ func (r *Room) noWindow(ctx context.Context, v *certfleet.Version, now time.Time
 	if errors.Is(cause, errNoARI) {
 		v.ARIPollAt = now.Add(24 * time.Hour)
 	}
+	list := said.take()
 	return r.DB.Tx(context.WithoutCancel(ctx), now, func(tx *store.Tx) error {
-		if err := tx.AddExchanges(ctx, said.take()); err != nil {
+		if err := tx.AddExchanges(ctx, list); err != nil {
 			return err
 		}
 		return tx.SaveVersion(ctx, v)
