@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,9 @@ func (q Q) DueDeliveriesBut(ctx context.Context, resting []int64, now time.Time,
 		return nil, err
 	}
 	turns, err := deliveries.list(ctx, q, firstOfEach+q.idsIn("$3")+")) ORDER BY due_at, id LIMIT $2", at, limit, but)
-	return append(looks, turns...), err
+	list = append(looks, turns...)
+	slices.SortStableFunc(list, func(a, b certfleet.Delivery) int { return a.DueAt.Compare(b.DueAt) })
+	return list, err
 }
 
 // walk is how much of the queue is read before targets are asked one by one.

@@ -209,11 +209,13 @@ func TestALongQueueHidesNoOtherTarget(t *testing.T) {
 		seen.State, seen.DueAt, seen.Held = certfleet.DeliveryServed, now, false
 		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveDelivery(ctx, seen) })
 		hand := at(t, db, f.version.ID, g[0].ID)
+		hand.DueAt = now.Add(-time.Minute) // it waits for longer, whatever there is to look at
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveDelivery(ctx, hand) })
 		for _, c := range []struct {
 			resting []int64
 			want    []int64
 		}{
-			{[]int64{g[1].ID}, []int64{seen.ID, hand.ID}},
+			{[]int64{g[1].ID}, []int64{hand.ID, seen.ID}},
 			{[]int64{g[1].ID, g[0].ID, 1 << 40}, []int64{seen.ID}},
 		} {
 			list, err := db.DueDeliveriesBut(t.Context(), c.resting, now, 10)
