@@ -82,11 +82,10 @@ func (r Room) putTarget(ctx context.Context, tx *store.Tx, t api.Target, m Mode)
 		return is, ch, err
 	}
 	row.ID, row.Rev = is.ID, is.Rev
-	if is.Paused && !row.Paused {
-		if err := tx.Resume(ctx, row.ID); err != nil {
-			return nil, nil, err
-		}
-	}
 	tx.Wake()
-	return row, ch, r.noted(ctx, tx, "target.changed", row.Label, tx.SaveTarget(ctx, row))
+	err = r.noted(ctx, tx, "target.changed", row.Label, tx.SaveTarget(ctx, row))
+	if err == nil && is.Paused && !row.Paused {
+		err = tx.Resume(ctx, row.ID)
+	}
+	return row, ch, err
 }

@@ -85,16 +85,22 @@ func (t *Tx) ClaimDeliveries(ctx context.Context, list []certfleet.Delivery, own
 	return got, nil
 }
 
-// PutOff makes what is to be handed to a target now due later, as many as limit,
-// and notes why where nothing went wrong before.
+// PutOff makes what is to be handed to a paused target now due later, as many as
+// limit, and notes why where nothing went wrong before. One that was resumed
+// meanwhile is left alone.
 func (t *Tx) PutOff(ctx context.Context, target int64, until time.Time, problem, advice string, limit int) error {
-	_, err := t.change(ctx, `UPDATE delivery SET due_at = $1, rev = rev + 1, problem = CASE state WHEN 'due' THEN $2 ELSE problem END, advice = CASE state WHEN 'due' THEN $3 ELSE advice END
+	n, err := t.change(ctx, "UPDATE target SET paused = paused WHERE id = $1 AND paused = 1", target) // Resume waits for us, or we for it
+	if err != nil || n == 0 {
+		return err
+	}
+	_, err = t.change(ctx, `UPDATE delivery SET due_at = $1, rev = rev + 1, problem = CASE state WHEN 'due' THEN $2 ELSE problem END, advice = CASE state WHEN 'due' THEN $3 ELSE advice END
 		WHERE id IN (SELECT id FROM delivery WHERE target_id = $4 AND `+toHand+` AND due_at > 0 AND due_at <= $5 AND lease_until <= $5 ORDER BY due_at, id LIMIT $6)`,
 		until.UnixMilli(), problem, advice, target, t.now.UnixMilli(), limit)
 	return err
 }
 
 // Resume makes all that waits for a target due now, but for what waits for a canary.
+// It comes behind the write that ends the pause.
 func (t *Tx) Resume(ctx context.Context, target int64) error {
 	_, err := t.change(ctx, `UPDATE delivery SET due_at = $1, rev = rev + 1, problem = CASE state WHEN 'due' THEN '' ELSE problem END, advice = CASE state WHEN 'due' THEN '' ELSE advice END
 		WHERE target_id = $2 AND `+toHand+` AND due_at > $1 AND lease_until <= $1 AND held = 0`, t.now.UnixMilli(), target)

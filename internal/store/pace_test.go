@@ -253,6 +253,10 @@ func TestWhatWaitsForAPausedTargetIsDueWhenItIsResumed(t *testing.T) {
 			})
 		}
 		putOff()
+		check("that is not paused any more", g[0].ID, now, "", "")
+		g[0].Paused = true
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveTarget(ctx, &g[0]) })
+		putOff()
 		check("put off", g[0].ID, hour, "paused", "resume it")
 		held := at(t, db, f.version.ID, g[1].ID)
 		check("beside it", g[1].ID, held.DueAt, held.Problem, held.Advice)
