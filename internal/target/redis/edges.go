@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -111,7 +113,17 @@ func (t *Target) Expire(ctx context.Context, names []string) []EdgeResult {
 	return results
 }
 
+// hosts leaves out addresses: no client names one in a handshake (RFC 6066 section
+// 3), so no edge keeps one, and ours refuses to expire it.
+func hosts(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool {
+		_, err := netip.ParseAddr(n)
+		return err == nil
+	})
+}
+
 func (e edge) expire(ctx context.Context, names []string) EdgeResult {
+	names = hosts(names)
 	r := EdgeResult{URL: e.URL, Expired: "all"}
 	if len(names) <= oneByOne {
 		if r = e.expireEach(ctx, names); r.Err == nil && r.Expired != "all" {

@@ -41,11 +41,12 @@ func (t *Target) FlushEdges(ctx context.Context, names ...string) ([]certfleet.E
 // forget is one edge's answer to the last request that was needed. A module that
 // is known to keep single names is flushed.
 func (e edge) forget(ctx context.Context, names []string) certfleet.EdgeAnswer {
-	if len(names) == 0 || len(names) > oneByOne {
+	named := hosts(names)
+	if len(names) == 0 || len(named) > oneByOne {
 		return e.get(ctx, e.Path+"/all")
 	}
-	var a certfleet.EdgeAnswer
-	for _, n := range names {
+	a := certfleet.EdgeAnswer{URL: e.URL}
+	for _, n := range named {
 		a = e.get(ctx, e.Path+"/domain/"+n)
 		if a.Err == nil && strings.HasPrefix(a.Version, "0.") {
 			return e.get(ctx, e.Path+"/all")
