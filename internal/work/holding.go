@@ -14,10 +14,10 @@ import (
 // would do the same once more. A step whose claim is gone is cut off.
 func holding(ctx context.Context, db *store.DB, owner string, o *certfleet.Order, step StepFunc) (time.Time, error) {
 	ctx, stop := context.WithCancel(ctx)
-	ended := make(chan struct{})
+	ended, id := make(chan struct{}), o.ID // the order is the step's own from here
 	go func() {
 		defer close(ended)
-		renew(ctx, stop, db, owner, o.ID)
+		renew(ctx, stop, db, owner, id)
 	}()
 	defer func() { stop(); <-ended }()
 	return step(ctx, o)
