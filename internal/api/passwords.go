@@ -10,12 +10,7 @@ import (
 func withoutPasswords(v any) any {
 	switch v := v.(type) {
 	case string:
-		if u, err := url.Parse(v); err == nil && u.User != nil {
-			return u.Redacted()
-		}
-		if strings.Contains(v, "://") && strings.Contains(v, "@") {
-			return "xxxxx" // no URL that we can read, so nothing of it is shown
-		}
+		return withoutPassword(v)
 	case []any:
 		for i := range v {
 			v[i] = withoutPasswords(v[i])
@@ -26,4 +21,27 @@ func withoutPasswords(v any) any {
 		}
 	}
 	return v
+}
+
+// withoutPassword hides what it cannot read where a password might be. What settings
+// may have it shows as it is: it is compared, and goes back when another one changes.
+func withoutPassword(text string) string {
+	scheme, rest, isURL := strings.Cut(text, "://")
+	if !isURL {
+		return text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != strings.ToLower(scheme) || strings.Contains(rest, "://") {
+		if before, _, at := strings.Cut(rest, "@"); at && strings.Contains(before, ":") {
+			return "xxxxx"
+		}
+		return text
+	}
+	if u.Query().Has("password") {
+		return "xxxxx"
+	}
+	if _, set := u.User.Password(); set {
+		return u.Redacted()
+	}
+	return text
 }

@@ -47,12 +47,12 @@ func (w *passwords) look(text string) {
 
 // passwordInURL errs on the side of caution where a URL cannot be read.
 func passwordInURL(text string) bool {
-	_, rest, isURL := strings.Cut(text, "://")
+	scheme, rest, isURL := strings.Cut(text, "://")
 	if !isURL {
 		return false
 	}
 	u, err := url.Parse(text)
-	if err != nil {
+	if err != nil || u.Scheme != strings.ToLower(scheme) || strings.Contains(rest, "://") { // in a command, or one of several
 		before, _, at := strings.Cut(rest, "@")
 		return at && strings.Contains(before, ":")
 	}

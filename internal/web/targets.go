@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"strconv"
 
 	"github.com/certfleet/certfleet"
@@ -71,8 +72,9 @@ func (s *server) changeTarget(ctx context.Context, in *askID[api.TargetChange]) 
 	if in.Body.Labels != nil {
 		t.Labels = nil
 	}
-	if in.Body.Spec != nil {
-		t.Spec = nil
+	t.Spec = nil
+	if in.Body.Spec == nil { // what is stored, not what is shown of it
+		_ = json.Unmarshal(row.Spec, &t.Spec) // it was JSON when it was stored
 	}
 	if err := merge(&t, in.Body); err != nil {
 		return nil, err
