@@ -183,7 +183,13 @@ func (r *Room) openPage(ctx context.Context, list []certfleet.Delivery) ([]opene
 	if err != nil {
 		return nil, err
 	}
-	return got, r.record(ctx, got, "prime")
+	if err := r.record(ctx, got, "prime"); err != nil {
+		for _, o := range got {
+			o.wipe()
+		}
+		return nil, err
+	}
+	return got, nil
 }
 
 // record puts the opening of keys on record.
