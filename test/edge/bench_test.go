@@ -108,11 +108,11 @@ func resident(b *testing.B, pid int) int {
 	if err != nil {
 		b.Fatal(err)
 	}
-	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
-	if err != nil {
+	var size, pages, shared int
+	if _, err := fmt.Sscan(string(text), &size, &pages, &shared); err != nil {
 		b.Fatal(err)
 	}
-	return pages * os.Getpagesize()
+	return (pages - shared) * os.Getpagesize()
 }
 
 // against is the capacity beside another's, round by round, so that what else
