@@ -70,12 +70,20 @@ func (w written) serve(r *rig, name string) {
 	}
 }
 
+// TestKeysOfEveryKindServeWithoutSlowDecoders has a worker that keeps one pair alone,
+// so that the second key is read in brief.
 func TestKeysOfEveryKindServeWithoutSlowDecoders(t *testing.T) {
+	first, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for kind, w := range keysOfEveryKind(t) {
 		t.Run(kind, func(t *testing.T) {
-			r := start(t, settings{Options: "layout = 2", Redis: redis.Config{Layout: 2}})
+			r := start(t, settings{Options: "layout = 2, lru_size = 1, slow_keys = 0", Redis: redis.Config{Layout: 2}})
+			inPKCS8(t, first).serve(r, "first.example.com")
+			r.expectCounts(map[string]int{"parsed": 1, "keys_in_brief": 0, "parsed_at_length": 0, "broken": 0})
 			w.serve(r, "shop.example.com")
-			r.expectCounts(map[string]int{"parsed": 1, "parsed_at_length": 0, "broken": 0})
+			r.expectCounts(map[string]int{"parsed": 2, "keys_in_brief": 1, "parsed_at_length": 0, "broken": 0})
 		})
 	}
 }

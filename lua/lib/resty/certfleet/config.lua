@@ -41,7 +41,8 @@ _M.defaults = {
     -- Memory.
     dict = "certfleet", -- lua_shared_dict of pairs
     misses = "certfleet_misses", -- lua_shared_dict of names without a pair
-    lru_size = 10000, -- parsed pairs in a worker, 9 kB each; best as many as names are in use
+    lru_size = 10000, -- parsed pairs in a worker, 8 kB each; best as many as names are in use
+    slow_keys = 50, -- keys a second that OpenSSL's decoders read when lru_size is reached; more are read in brief
 
     -- What is served.
     rsa_beside = false, -- set an RSA pair beside the ECDSA pair, where there is one

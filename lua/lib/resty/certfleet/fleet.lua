@@ -41,6 +41,17 @@ function Fleet:complain(name, text)
     end
 end
 
+-- crowded says whether keys come and go, because more names are in use than the
+-- worker keeps: a key that is soon gone had better be there soon.
+function Fleet:crowded()
+    local keys, second = self.cache.keys, math.floor(now())
+    if second ~= self.second then
+        self.second, self.keys_read = second, 0
+    end
+    self.keys_read = self.keys_read + 1
+    return self.keys_read > self.o.slow_keys and keys:count() >= self.o.lru_size
+end
+
 function Fleet:key(p)
     local id = p.key_id or ngx.md5_bin(p.key)
     local key = self.cache.keys:get(id)
@@ -51,9 +62,13 @@ function Fleet:key(p)
     if not pem then
         return nil, err
     end
-    key, err = x509.parse_key(pem)
+    local brief
+    key, err, brief = x509.parse_key(pem, self:crowded())
     if key then
         self.cache.keys:set(id, key)
+    end
+    if brief then
+        self.counts:add("keys_in_brief")
     end
     return key, err
 end
