@@ -179,6 +179,7 @@ func (d *deaf) Read(b []byte) (int, error) {
 }
 
 func TestAPeerThatReadsNothingIsGivenUp(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	k := newKit(t, func(c *Config) { c.SFTP.Idle, c.SFTP.MaxConnections = certfleet.Duration(5*time.Second), 1 })
 	k.run()

@@ -180,6 +180,7 @@ func TestCertdeployServerMayPush(t *testing.T) {
 }
 
 func TestConnectionLeftOpenIsClosedAfterItsLastChannel(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	k := newKit(t, nil)
 	k.linger = time.Second
