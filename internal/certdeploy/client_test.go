@@ -214,6 +214,7 @@ func TestOriginalServersRequestsAreServed(t *testing.T) {
 }
 
 func TestLineagesThatAreNoPairAreDeployedToo(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	files := issue(t, "shop.example")
 	other := issue(t, "shop.example")

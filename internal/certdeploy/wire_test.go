@@ -210,6 +210,7 @@ func TestOriginalClientGetsOnlyWhatItKnows(t *testing.T) {
 }
 
 func TestConnectionIsClosedAfterThePush(t *testing.T) {
+	trial.InFull(t)
 	t.Parallel()
 	s := newSite(t)
 	o, h := startOriginal(t)
