@@ -33,15 +33,22 @@ type pending struct {
 	said   string // the challenge's status, as the CA answered
 }
 
-// waits reports whether the CA still has to be told to look at the challenge: the
-// longer it takes, the less often.
+// waits reports whether the CA still has to be told to look at the challenge.
 func (p *pending) waits(now time.Time) bool {
+	return p.ch.Status == statusPending && (p.stored.AnsweredAt.IsZero() || now.After(p.tellAt()))
+}
+
+// tellAt is from when on the CA is to be told to look: as soon as the challenge is
+// presented, and again the less often the longer the CA takes.
+func (p *pending) tellAt() time.Time {
+	if p.stored.AnsweredAt.IsZero() {
+		return p.stored.PresentedAt
+	}
 	first := p.stored.PresentedAt
 	if p.stored.Type == certfleet.TLSALPN01 { // which is presented anew for each turn
 		first = p.stored.IntendedAt
 	}
-	again := max(p.stored.AnsweredAt.Sub(first), answerAgain)
-	return p.ch.Status == statusPending && now.Sub(p.stored.AnsweredAt) > again
+	return p.stored.AnsweredAt.Add(max(p.stored.AnsweredAt.Sub(first), answerAgain))
 }
 
 // since is when the CA's look began, as far as we know.
@@ -331,7 +338,7 @@ func (r *Room) seen(ctx context.Context, j *job, work []*pending) (time.Duration
 		if err := r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.SawChallenge(ctx, p.stored.ID, saw) }); err != nil {
 			return 0, err
 		}
-		if time.Since(p.stored.PresentedAt) > seenTime {
+		if time.Since(p.tellAt()) > seenTime {
 			return 0, r.fail(ctx, j, failure{typ: "notVisible", msg: fmt.Sprintf("the %s record of %s was not visible after %s: %s", p.stored.Type, p.stored.Name, seenTime, saw),
 				advice: "look at the zone's name servers: " + p.challenge().DNSName() + " must answer with the TXT value"})
 		}

@@ -60,11 +60,7 @@ func (r *Room) finalize(ctx context.Context, j *job, ord acme.Order) (time.Durat
 func (r *Room) processing(ctx context.Context, j *job, ord acme.Order) (time.Duration, error) {
 	since, back := r.provedAt(ctx, j), j.order.Attempts > 0
 	j.order.Attempts = 0
-	switch {
-	case back:
-	case r.movesOn(ctx, j):
-		return 0, r.fail(ctx, j, stuck("the CA has not signed since "+since.Format(time.RFC3339), j))
-	case j.now.After(plan.EnduredUntil(since, j.cert.NotAfter, plan.SignMost)):
+	if !back && (r.movesOn(ctx, j) || j.now.After(plan.EnduredUntil(since, j.cert.NotAfter, plan.SignMost))) {
 		return 0, r.fail(ctx, j, stuck("the CA has not signed since "+since.Format(time.RFC3339), j))
 	}
 	return plan.Poll(j.now, since, ord.RetryAfter, j.patience()), r.commit(ctx, j, nil)

@@ -170,9 +170,9 @@ func (r *Room) load(ctx context.Context, o *certfleet.Order, now time.Time) (*jo
 
 // commit writes the order, what was said with the CA, and what fn adds, in one
 // transaction. What nodes of one store wait for each other at, the ledger and the
-// counts of exchanges, comes last in it. What the CA did is written down even when the step is cut off, so
-// fn gets a context of its own. What fn says on the order is taken back when it is
-// not committed, so that no later commit writes half of it.
+// counts of exchanges, comes last in it. What the CA did is written down even when
+// the step is cut off, so fn gets a context of its own. What fn says on the order is
+// taken back when it is not committed, so that no later commit writes half of it.
 func (r *Room) commit(ctx context.Context, j *job, fn func(context.Context, *store.Tx) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()

@@ -126,6 +126,50 @@ func TestACAThatNeverLooksIsGivenUp(t *testing.T) {
 	}
 }
 
+// blinking is a solver whose record cannot be seen for a while.
+type blinking struct {
+	records
+	from, until time.Time
+	looked      *int // while it could not be seen
+}
+
+func (b blinking) Ready(context.Context, certfleet.Challenge, []byte) (bool, string, error) {
+	if now := time.Now(); now.Before(b.from) || now.After(b.until) {
+		return true, "", nil
+	}
+	*b.looked++
+	return false, "a name server is away", nil
+}
+
+// TestARecordThatWasSeenMayBeOutOfSightForAWhile has the CA be told again of a record
+// that is away for some minutes, long after it was made.
+func TestARecordThatWasSeenMayBeOutOfSightForAWhile(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		away time.Duration
+		fail bool
+	}{{5 * time.Minute, false}, {4 * time.Hour, true}} {
+		bubble(t, fakeca.Options{ValidationDelay: 100 * time.Hour}, func(f *fleet) {
+			f.policy.Spec.Profile, f.policy.Spec.Challenge = "classic", certfleet.DNS01
+			f.tx(func(ctx context.Context, tx *store.Tx) error { return tx.SavePolicy(ctx, f.policy) })
+			z := blinking{records{}, time.Now().Add(20 * time.Minute), time.Now().Add(20*time.Minute + c.away), new(int)}
+			r, w := f.node("b", nil)
+			r.Solver = func(certfleet.ChallengeType, string) (certfleet.Solver, error) { return z, nil }
+			f.over(r, silent{f.ca.RoundTripper(), &atomic.Int64{}})
+			f.work = w
+			cert := f.want(certfleet.LaneNew, "away.example")[0]
+			f.live(3 * time.Hour)
+			o, err := f.first(cert.ID)
+			if err != nil || (o.State == certfleet.OrderFailed) != c.fail || c.fail != (o.ProblemType == "notVisible") {
+				t.Errorf("away for %s: the order is %s, %q, %v", c.away, o.State, o.Problem, err)
+			}
+			if *z.looked == 0 {
+				t.Errorf("away for %s: nobody looked then", c.away)
+			}
+		})
+	}
+}
+
 // first is the first order of a certificate.
 func (f *fleet) first(certificate int64) (*certfleet.Order, error) {
 	list, _, err := f.db.Orders(f.Context(), store.OrderFilter{CertificateID: certificate})
