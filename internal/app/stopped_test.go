@@ -20,16 +20,7 @@ import (
 func TestAStoppedNodeWakesUpHarmless(t *testing.T) {
 	trial.InFull(t)
 	t.Parallel()
-	for engine, url := range map[string]func(testing.TB) string{"sqlite": func(testing.TB) string { return "" }, "postgres": storetest.PostgresURL} {
-		for _, place := range []string{"placed", "presented", "key made", "finalized"} {
-			t.Run(engine+"/"+place, func(t *testing.T) {
-				t.Parallel()
-				n := newNestAt(t, url(t))
-				n.lease = 3 * time.Second
-				n.stops(place)
-			})
-		}
-	}
+	stopEverywhere(t, func(n *nest) { n.lease = 3 * time.Second })
 }
 
 // TestANodeThatWasStoppedForLongWakesUpHarmless is the same with the lease that is
@@ -39,12 +30,17 @@ func TestANodeThatWasStoppedForLongWakesUpHarmless(t *testing.T) {
 		t.Skip("it stops a node for ten minutes; set CERTFLEET_LONG=1, as make test-long does")
 	}
 	t.Parallel()
+	stopEverywhere(t, func(n *nest) { n.stopped = 10 * time.Minute })
+}
+
+// stopEverywhere stops a node at each place of an order, on both engines.
+func stopEverywhere(t *testing.T, how func(*nest)) {
 	for engine, url := range map[string]func(testing.TB) string{"sqlite": func(testing.TB) string { return "" }, "postgres": storetest.PostgresURL} {
 		for _, place := range []string{"placed", "presented", "key made", "finalized"} {
 			t.Run(engine+"/"+place, func(t *testing.T) {
 				t.Parallel()
 				n := newNestAt(t, url(t))
-				n.stopped = 10 * time.Minute
+				how(n)
 				n.stops(place)
 			})
 		}

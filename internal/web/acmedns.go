@@ -96,6 +96,11 @@ func (s *server) listDelegations(ctx context.Context, q *delegationQuery) (*page
 }
 
 func (s *server) ensureDelegations(ctx context.Context, in *askID[api.EnsureNames]) (*out[api.Page[api.Delegation]], error) {
+	return ofNames(ctx, s, in, ACMEDNS.Ensure)
+}
+
+// ofNames does one thing for the names that were given, at one server.
+func ofNames[T any](ctx context.Context, s *server, in *askID[api.EnsureNames], do func(ACMEDNS, context.Context, string, []certfleet.Name) ([]T, error)) (*out[api.Page[T]], error) {
 	room, at, err := s.acmednsServer(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -104,11 +109,11 @@ func (s *server) ensureDelegations(ctx context.Context, in *askID[api.EnsureName
 	if err != nil {
 		return nil, err
 	}
-	rows, err := room.Ensure(ctx, at.Solver, names)
+	rows, err := do(room, ctx, at.Solver, names)
 	if err != nil {
 		return nil, err
 	}
-	return answer(api.Page[api.Delegation]{Items: rows}), nil
+	return answer(api.Page[T]{Items: rows}), nil
 }
 
 func (s *server) adoptDelegation(ctx context.Context, in *askID[api.ACMEDNSAccount]) (*out[api.Delegation], error) {
@@ -124,19 +129,7 @@ func (s *server) adoptDelegation(ctx context.Context, in *askID[api.ACMEDNSAccou
 }
 
 func (s *server) auditDelegations(ctx context.Context, in *askID[api.EnsureNames]) (*out[api.Page[api.DelegationFinding]], error) {
-	room, at, err := s.acmednsServer(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	names, err := certfleet.ParseNames(in.Body.Names)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := room.Audit(ctx, at.Solver, names)
-	if err != nil {
-		return nil, err
-	}
-	return answer(api.Page[api.DelegationFinding]{Items: rows}), nil
+	return ofNames(ctx, s, in, ACMEDNS.Audit)
 }
 
 func (s *server) checkACMEDNS(ctx context.Context, in *ByID) (*out[api.ACMEDNSCheck], error) {

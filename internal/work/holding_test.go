@@ -13,7 +13,9 @@ import (
 	"github.com/certfleet/certfleet/internal/work"
 )
 
-func TestAStepMayTakeLongerThanALease(t *testing.T) {
+// bubble tells a story in made-up time, over a store of its own.
+func bubble(t *testing.T, story func(t *testing.T, db *store.DB)) {
+	t.Helper()
 	file := storetest.SQLiteFile(t)
 	synctest.Test(t, func(t *testing.T) {
 		db, err := store.Open(t.Context(), file, store.Options{})
@@ -21,6 +23,12 @@ func TestAStepMayTakeLongerThanALease(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.Close()
+		story(t, db)
+	})
+}
+
+func TestAStepMayTakeLongerThanALease(t *testing.T) {
+	bubble(t, func(t *testing.T, db *store.DB) {
 		o := wanted(t, db)
 		long := func(ctx context.Context, o *certfleet.Order) (time.Time, error) {
 			for range 10 {
@@ -42,13 +50,7 @@ func TestAStepMayTakeLongerThanALease(t *testing.T) {
 }
 
 func TestAStepThatLostItsClaimIsCutOff(t *testing.T) {
-	file := storetest.SQLiteFile(t)
-	synctest.Test(t, func(t *testing.T) {
-		db, err := store.Open(t.Context(), file, store.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
+	bubble(t, func(t *testing.T, db *store.DB) {
 		o := wanted(t, db)
 		slept := func(ctx context.Context, o *certfleet.Order) (time.Time, error) {
 			err := db.Tx(ctx, time.Now(), func(tx *store.Tx) error {

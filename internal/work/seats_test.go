@@ -6,12 +6,10 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/store"
-	"github.com/certfleet/certfleet/internal/store/storetest"
 	"github.com/certfleet/certfleet/internal/work"
 )
 
@@ -83,13 +81,7 @@ func (l *looks) step(ctx context.Context, o *certfleet.Order) (time.Time, error)
 }
 
 func TestOrdersThatWaitForTheirCALeaveTheirSeatsToOthers(t *testing.T) {
-	file := storetest.SQLiteFile(t)
-	synctest.Test(t, func(t *testing.T) {
-		db, err := store.Open(t.Context(), file, store.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
+	bubble(t, func(t *testing.T, db *store.DB) {
 		const n = 20
 		more(t, db, wanted(t, db), n-1)
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
@@ -109,13 +101,7 @@ func TestOrdersThatWaitForTheirCALeaveTheirSeatsToOthers(t *testing.T) {
 }
 
 func TestAnOrderThatWaitsIsGivenBackWhenTheProcessEnds(t *testing.T) {
-	file := storetest.SQLiteFile(t)
-	synctest.Test(t, func(t *testing.T) {
-		db, err := store.Open(t.Context(), file, store.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
+	bubble(t, func(t *testing.T, db *store.DB) {
 		o := wanted(t, db)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()

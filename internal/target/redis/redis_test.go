@@ -603,27 +603,38 @@ func TestVerifyOfManyTellsWhatDiffersInOrder(t *testing.T) {
 
 // BenchmarkPrime says how many names a second a full write brings into a Redis
 // on this machine.
-func BenchmarkPrime(b *testing.B) {
-	server := redistest.Start(b)
-	for _, layout := range []int{1, 2, 3} {
-		b.Run(fmt.Sprintf("layout%d", layout), func(b *testing.B) {
-			target, err := New(Config{URL: server.URL(layout), Layout: layout}, dial.Deps{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			from := fleet(b, b.N)
-			b.ResetTimer()
-			if _, err := target.Prime(b.Context(), from, nil); err != nil {
-				b.Fatal(err)
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "names/s")
-		})
-	}
-}
+func BenchmarkPrime(b *testing.B) { inLayouts(b, prime) }
 
 // BenchmarkVerify says how many names a second a comparison of a full Redis on this
 // machine with what it should hold takes.
 func BenchmarkVerify(b *testing.B) {
+	inLayouts(b, func(b *testing.B, target *Target, from bundlesAfter) {
+		prime(b, target, from)
+		want := func(yield func(string, string) bool) {
+			for one := range from("") {
+				if !yield(one.Certificate, one.Fingerprint) {
+					return
+				}
+			}
+		}
+		b.ResetTimer()
+		got, err := target.Verify(b.Context(), want, func(d Difference) { b.Errorf("%+v", d) })
+		if err != nil || got.Certificates != b.N {
+			b.Fatalf("%+v, %v", got, err)
+		}
+	})
+}
+
+type bundlesAfter = func(after string) iter.Seq2[certfleet.Bundle, error]
+
+func prime(b *testing.B, target *Target, from bundlesAfter) {
+	if _, err := target.Prime(b.Context(), from, nil); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// inLayouts does something with a fleet of b.N names in each layout.
+func inLayouts(b *testing.B, do func(*testing.B, *Target, bundlesAfter)) {
 	server := redistest.Start(b)
 	for _, layout := range []int{1, 2, 3} {
 		b.Run(fmt.Sprintf("layout%d", layout), func(b *testing.B) {
@@ -632,21 +643,8 @@ func BenchmarkVerify(b *testing.B) {
 				b.Fatal(err)
 			}
 			from := fleet(b, b.N)
-			if _, err := target.Prime(b.Context(), from, nil); err != nil {
-				b.Fatal(err)
-			}
-			want := func(yield func(string, string) bool) {
-				for one := range from("") {
-					if !yield(one.Certificate, one.Fingerprint) {
-						return
-					}
-				}
-			}
 			b.ResetTimer()
-			got, err := target.Verify(b.Context(), want, func(d Difference) { b.Errorf("%+v", d) })
-			if err != nil || got.Certificates != b.N {
-				b.Fatalf("%+v, %v", got, err)
-			}
+			do(b, target, from)
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "names/s")
 		})
 	}
