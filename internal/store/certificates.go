@@ -155,17 +155,17 @@ func (q Q) decorateAll(ctx context.Context, list []certfleet.Certificate) error 
 		return nil
 	}
 	at := make(map[int64]*certfleet.Certificate, len(list))
-	ids, policies := make([]any, len(list)), make([]any, len(list))
+	ids, policies := make([]int64, len(list)), make([]int64, len(list))
 	for i := range list {
 		at[list[i].ID], ids[i], policies[i] = &list[i], list[i].ID, list[i].PolicyID
 	}
-	err := q.pairs(ctx, "SELECT ct.certificate_id, t.label FROM certificate_target ct JOIN target t ON t.id = ct.target_id WHERE ct.certificate_id IN ("+marks(len(ids))+") ORDER BY t.label",
-		ids, func(id int64, label string) { at[id].Targets = append(at[id].Targets, label) })
+	err := q.pairs(ctx, "SELECT ct.certificate_id, t.label FROM certificate_target ct JOIN target t ON t.id = ct.target_id WHERE ct.certificate_id IN ("+q.idsIn("$1")+") ORDER BY t.label",
+		[]any{q.ids(ids)}, func(id int64, label string) { at[id].Targets = append(at[id].Targets, label) })
 	if err != nil {
 		return err
 	}
 	labels := map[int64]string{}
-	err = q.pairs(ctx, "SELECT id, label FROM policy WHERE id IN ("+marks(len(policies))+")", policies, func(id int64, label string) { labels[id] = label })
+	err = q.pairs(ctx, "SELECT id, label FROM policy WHERE id IN ("+q.idsIn("$1")+")", []any{q.ids(policies)}, func(id int64, label string) { labels[id] = label })
 	for _, c := range at {
 		c.Policy = labels[c.PolicyID]
 	}

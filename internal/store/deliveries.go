@@ -184,12 +184,12 @@ func (q Q) nameTargets(ctx context.Context, list []certfleet.Delivery) error {
 	if len(list) == 0 {
 		return nil
 	}
-	ids := make([]any, len(list))
+	ids := make([]int64, len(list))
 	for i := range list {
 		ids[i] = list[i].TargetID
 	}
 	labels := map[int64]string{}
-	err := q.pairs(ctx, "SELECT id, label FROM target WHERE id IN ("+marks(len(ids))+")", ids, func(id int64, label string) { labels[id] = label })
+	err := q.pairs(ctx, "SELECT id, label FROM target WHERE id IN ("+q.idsIn("$1")+")", []any{q.ids(ids)}, func(id int64, label string) { labels[id] = label })
 	for i := range list {
 		list[i].Target = labels[list[i].TargetID]
 	}

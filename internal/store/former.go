@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/certfleet/certfleet"
 )
@@ -57,20 +56,13 @@ func (q Q) FormerOf(ctx context.Context, tenant int64, kind string, objects ...i
 	return out, err
 }
 
-func (q Q) formersBy(ctx context.Context, column string, tenant int64, kind string, ids []int64) (all []former, err error) {
-	for len(ids) > 0 && err == nil {
-		part := ids[:min(together, len(ids))]
-		ids = ids[len(part):]
-		args, places := []any{orDefault(tenant), kind}, make([]string, len(part))
-		for i, id := range part {
-			args = append(args, id)
-			places[i] = fmt.Sprintf("$%d", len(args))
-		}
-		var rows []former
-		rows, err = formers.list(ctx, q, "WHERE tenant_id = $1 AND kind = $2 AND "+column+" IN ("+strings.Join(places, ", ")+")", args...)
-		all = append(all, rows...)
+// formersBy reads what a column has numbers of. The order leads SQLite to that
+// column's index: without, it walks all numbers of the kind.
+func (q Q) formersBy(ctx context.Context, column string, tenant int64, kind string, ids []int64) ([]former, error) {
+	if len(ids) == 0 {
+		return nil, nil
 	}
-	return all, err
+	return formers.list(ctx, q, "WHERE tenant_id = $1 AND kind = $2 AND "+column+" IN ("+q.idsIn("$3")+") ORDER BY "+column, orDefault(tenant), kind, q.ids(ids))
 }
 
 // numbered are the kinds of objects whose ids their table gives out.

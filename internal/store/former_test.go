@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
+	"math"
 	"strconv"
 	"testing"
 
@@ -26,12 +27,12 @@ func TestFormerNumbersLeadToObjects(t *testing.T) {
 				kind           string
 				former, object int64
 				kept           bool
-			}{{"version", 5, 812, true}, {"version", 5, 900, false}, {"version", 5, 812, false}, {"version", 4, 812, true}, {"domain", 5, 7, true}} {
+			}{{"version", 5, 812, true}, {"version", 5, 900, false}, {"version", 5, 812, false}, {"version", 4, 812, true}, {"domain", 5, 7, true}, {"key", math.MaxInt64, math.MaxInt64 - 1, true}} {
 				if kept, err := tx.KeepFormer(ctx, 0, c.kind, c.former, c.object); err != nil || kept != c.kept {
 					t.Errorf("%+v: kept %v, %v", c, kept, err)
 				}
 			}
-			for i := int64(1000); i < 1120; i++ { // more than one statement reads
+			for i := int64(1000); i < 1120; i++ {
 				if _, err := tx.KeepFormer(ctx, 0, "key", i, i+1); err != nil {
 					return err
 				}
@@ -53,6 +54,9 @@ func TestFormerNumbersLeadToObjects(t *testing.T) {
 		}
 		if got, err := db.Former(ctx, 0, "key", many...); err != nil || len(got) != 120 || got[1119] != 1120 {
 			t.Errorf("of many: %d, %v", len(got), err)
+		}
+		if got, err := db.Former(ctx, 0, "key", math.MaxInt64, math.MaxInt64-1, math.MaxInt64); err != nil || !maps.Equal(got, map[int64]int64{math.MaxInt64: math.MaxInt64 - 1}) {
+			t.Errorf("of the largest: %v, %v", got, err)
 		}
 		if got, err := db.Former(ctx, 2, "version", 5); err != nil || len(got) != 0 {
 			t.Errorf("of another tenant: %v, %v", got, err)

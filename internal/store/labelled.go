@@ -163,47 +163,29 @@ func (c carriers) after(full Cursor) Cursor {
 
 // WhichCarry are those of the certificates that carry all labels.
 func (q Q) WhichCarry(ctx context.Context, ids []int64, l certfleet.Labels) (map[int64]bool, error) {
-	n := map[int64]int{}
-	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	n, out := map[int64]int{}, map[int64]bool{}
+	if len(ids) == 0 {
+		return out, nil
+	}
 	for k, v := range l {
-		for part := range slices.Chunk(ids, 500) {
-			if err := q.carry(ctx, part, k, v, n); err != nil {
-				return nil, err
-			}
+		err := q.pairs(ctx, "SELECT object_id, k FROM label WHERE kind = 'certificate' AND k = $1 AND v = $2 AND object_id IN ("+q.idsIn("$3")+")",
+			[]any{k, v, q.ids(ids)}, func(id int64, _ string) { n[id]++ })
+		if err != nil {
+			return nil, err
 		}
 	}
-	out := map[int64]bool{}
 	for id, has := range n {
 		out[id] = has == len(l)
 	}
 	return out, nil
 }
 
-// carry counts up those that carry one label.
-func (q Q) carry(ctx context.Context, ids []int64, k, v string, n map[int64]int) error {
-	w := where{pg: q.pg}
-	w.add("kind = 'certificate' AND k = ? AND v = ?", k, v)
-	args := make([]any, len(ids))
-	for i, id := range ids {
-		args[i] = id
-	}
-	w.add("object_id IN ("+strings.TrimSuffix(strings.Repeat("?, ", len(ids)), ", ")+")", args...)
-	return q.pairs(ctx, "SELECT object_id, k FROM label "+w.sql(), w.args, func(id int64, _ string) { n[id]++ })
-}
-
 // CertificateLabels are the labels by which certificates are called.
 func (q Q) CertificateLabels(ctx context.Context, ids []int64) (map[int64]string, error) {
-	out := map[int64]string{}
-	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	for part := range slices.Chunk(ids, 500) {
-		args := make([]any, len(part))
-		for i, id := range part {
-			args[i] = id
-		}
-		err := q.pairs(ctx, "SELECT id, label FROM certificate WHERE id IN ("+marks(len(args))+")", args, func(id int64, label string) { out[id] = label })
-		if err != nil {
-			return nil, err
-		}
+	out := make(map[int64]string, len(ids))
+	if len(ids) == 0 {
+		return out, nil
 	}
-	return out, nil
+	err := q.pairs(ctx, "SELECT id, label FROM certificate WHERE id IN ("+q.idsIn("$1")+")", []any{q.ids(ids)}, func(id int64, label string) { out[id] = label })
+	return out, err
 }

@@ -50,7 +50,8 @@ const firstOfEach = `WHERE id IN (WITH RECURSIVE t(target) AS (SELECT CAST(0 AS 
 	SELECT (SELECT d.id FROM delivery d WHERE d.target_id = t.target AND d.due_at > 0 AND d.due_at <= $1 AND d.lease_until <= $1 AND d.` + toHand + ` ORDER BY d.due_at, d.id LIMIT 1)
 	FROM t WHERE t.target > 0 AND t.target NOT IN (`
 
-// ids is a list as one argument, so that the statement's text stays the same.
+// ids is a list as one argument, so that a statement has one text however long it is:
+// each text is kept prepared.
 func (q Q) ids(list []int64) string {
 	out := make([]string, len(list))
 	for i, id := range list {

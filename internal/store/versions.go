@@ -215,13 +215,13 @@ func (q Q) leads(ctx context.Context, list []certfleet.Domain) ([]Hit, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	out, at, ids := make([]Hit, len(list)), map[int64]*Hit{}, make([]any, len(list))
+	out, at, ids := make([]Hit, len(list)), map[int64]*Hit{}, make([]int64, len(list))
 	for i, d := range list {
 		out[i] = Hit{Kind: "domain", ID: d.ID, Field: "name", Value: d.Name.String()}
 		at[d.ID], ids[i] = &out[i], d.ID
 	}
-	rows, err := q.x.QueryContext(ctx, "SELECT cn.domain_id, c.id, coalesce(c.version_id, 0) FROM certificate_name cn JOIN certificate c ON c.id = cn.certificate_id WHERE cn.domain_id IN ("+marks(len(ids))+
-		") AND cn.certificate_id = (SELECT max(l.certificate_id) FROM certificate_name l WHERE l.domain_id = cn.domain_id)", ids...)
+	rows, err := q.x.QueryContext(ctx, "SELECT cn.domain_id, c.id, coalesce(c.version_id, 0) FROM certificate_name cn JOIN certificate c ON c.id = cn.certificate_id WHERE cn.domain_id IN ("+q.idsIn("$1")+
+		") AND cn.certificate_id = (SELECT max(l.certificate_id) FROM certificate_name l WHERE l.domain_id = cn.domain_id)", q.ids(ids))
 	if err != nil {
 		return nil, explain(fmt.Errorf("find certificates of domains: %w", err), "")
 	}
