@@ -45,7 +45,7 @@ func atCadence(b *testing.B, url string) {
 	ctx, end := context.WithCancel(b.Context())
 	defer end()
 	ended := make(chan error, 1)
-	go func() { ended <- loop(ctx, a) }()
+	go func() { ended <- river(ctx, a) }()
 	catchUp(b, a)
 	began, before := cpu(), ca.Stats().Requests["renewalInfo"]
 	b.ResetTimer()

@@ -83,8 +83,8 @@ func settle(tb testing.TB, a *app.App, ca *fakeca.CA) (policy int64) {
 // engine turns the handle until ctx ends.
 type engine func(ctx context.Context, a *app.App) error
 
-// loop is the node's own, with its way of collecting garbage.
-func loop(ctx context.Context, a *app.App) error {
+// river is the node's own, with its way of collecting garbage.
+func river(ctx context.Context, a *app.App) error {
 	eased := make(chan error, 1)
 	go func() { eased <- app.Ease(ctx) }()
 	return errors.Join(a.Work.Run(ctx), <-eased)

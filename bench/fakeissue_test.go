@@ -26,7 +26,7 @@ import (
 func BenchmarkFakeIssue(b *testing.B) {
 	b.Run("acmez", bareFake)
 	b.Run("sqlite", func(b *testing.B) { withLedger(b, "") })
-	b.Run("sqlite/no-ledger", func(b *testing.B) { benchmarkEngine(b, "", 1, loop) })
+	b.Run("sqlite/no-ledger", func(b *testing.B) { benchmarkEngine(b, "", 1, river) })
 	b.Run("postgres", func(b *testing.B) { withLedger(b, config.Database(storetest.PostgresURL(b))) })
 }
 
@@ -50,7 +50,7 @@ func withLedger(b *testing.B, database config.Database) {
 	add(b, a, policy, b.N)
 	began := cpu()
 	b.ResetTimer()
-	issueAll(b, []*app.App{a}, loop)
+	issueAll(b, []*app.App{a}, river)
 	report(b, began)
 	b.StopTimer()
 	if n, err := a.DB.BucketsOf(b.Context(), string(plan.NewOrders), 10); err != nil || len(n) == 0 {

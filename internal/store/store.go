@@ -23,6 +23,7 @@ import (
 	"github.com/certfleet/certfleet"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"modernc.org/sqlite"
 )
@@ -35,6 +36,7 @@ type DB struct {
 	writer    *writer   // SQLite only
 	reads     *prepared // SQLite only
 	pg        bool
+	where     string // PostgreSQL only
 	readOnly  bool
 	lease     time.Duration
 	committed func()
@@ -157,8 +159,21 @@ func (d *DB) openPostgres(where string, o Options) error {
 	db.SetMaxOpenConns(o.Readers * 4)
 	db.SetMaxIdleConns(o.Readers * 4) // a connection costs the server a process, and its statements are prepared anew
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	d.w, d.r = db, db
+	d.w, d.r, d.where = db, db, where
 	return nil
+}
+
+// Pool opens connections to the same PostgreSQL for what may be lost with the
+// server: their commits do not wait for its disk.
+func (d *DB) Pool(ctx context.Context, most int32) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(d.where)
+	if err != nil {
+		return nil, errors.New("the database address cannot be read") // the cause would name the password
+	}
+	c.MaxConns, c.AfterConnect = most, noSleepers
+	c.ConnConfig.DialFunc = dialPostgres
+	c.ConnConfig.RuntimeParams["synchronous_commit"] = "off"
+	return pgxpool.NewWithConfig(ctx, c)
 }
 
 // prepare migrates, or only checks when the store is read-only.

@@ -23,7 +23,8 @@ type StepFunc func(ctx context.Context, o *certfleet.Order) (time.Time, error)
 // Orders is the work of stepping orders.
 func Orders(db *store.DB, owner string, step StepFunc) Kind {
 	return Kind{
-		Name: "orders",
+		Name:  "orders",
+		Gated: true,
 		Due: func(ctx context.Context, now time.Time, limit int) ([]int64, error) {
 			list, err := db.DueOrders(ctx, now, limit)
 			ids := make([]int64, len(list))
@@ -40,7 +41,12 @@ func Orders(db *store.DB, owner string, step StepFunc) Kind {
 			if o.Manual || !o.Live() || o.DueAt.After(time.Now()) {
 				return nil
 			}
-			return walk(ctx, db, owner, o, step, piece)
+			p, in := pass(ctx, o.Lane)
+			defer p.end()
+			if !in {
+				return nil
+			}
+			return walk(ctx, db, owner, o, step, piece, p)
 		},
 		Say: func(ctx context.Context, id int64) string {
 			o, err := db.Order(ctx, id)
@@ -62,12 +68,12 @@ func StepOnce(ctx context.Context, db *store.DB, owner string, id int64, step St
 	if !o.Live() {
 		return &certfleet.Error{Kind: certfleet.Conflict, Msg: "the order has ended: " + string(o.State), Advice: "renew the certificate for a new order"}
 	}
-	return walk(ctx, db, owner, o, step, 0)
+	return walk(ctx, db, owner, o, step, 0, nil)
 }
 
 // walk claims the order, steps it while the next step is near, and gives it back
 // with its next due time.
-func walk(ctx context.Context, db *store.DB, owner string, o *certfleet.Order, step StepFunc, most time.Duration) error {
+func walk(ctx context.Context, db *store.DB, owner string, o *certfleet.Order, step StepFunc, most time.Duration, p *passage) error {
 	began := time.Now()
 	err := db.Tx(ctx, began, func(tx *store.Tx) error { return tx.ClaimOrder(ctx, o, owner, began.Add(db.Lease())) })
 	if err != nil {
@@ -85,7 +91,7 @@ func walk(ctx context.Context, db *store.DB, owner string, o *certfleet.Order, s
 		if wait > near || time.Since(began) > most || Stopping(ctx) {
 			return giveBack(ctx, db, owner, o.ID, next, nil)
 		}
-		if !rest(ctx, wait) {
+		if !p.rest(ctx, wait) {
 			return giveBack(ctx, db, owner, o.ID, next, ctx.Err())
 		}
 	}

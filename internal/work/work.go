@@ -29,24 +29,25 @@ type Kind struct {
 	Do func(ctx context.Context, id int64) error
 	// Say describes one in a line, for a dry run.
 	Say func(ctx context.Context, id int64) string
+	// Gated rows mostly wait for somebody: many are begun, few worked on at a time.
+	Gated bool
 }
 
 // Work is what turns the handle.
 type Work struct {
 	DB      *store.DB
 	Kinds   []Kind
-	Workers int // how many rows at a time; 0 means 32
+	Workers int // of each kind three quarters of it are worked on at a time; 0 means 32
 	Log     *slog.Logger
 	Owner   string // see OwnerName
 	Grace   time.Duration
 
 	mu      sync.Mutex
-	running map[job]time.Time // guarded by mu
-
-	first int // the kind that is asked first, see handOut; Run's alone
+	running map[row]time.Time // since when; zero for what waits at the gate; guarded by mu
 }
 
-type job struct {
+// row is what there is to do: a kind of work and the row it is about.
+type row struct {
 	kind string
 	id   int64
 }
@@ -64,7 +65,9 @@ func (w *Work) Running() []Running {
 	defer w.mu.Unlock()
 	var out []Running
 	for j, since := range w.running {
-		out = append(out, Running{j.kind, j.id, since})
+		if !since.IsZero() {
+			out = append(out, Running{j.kind, j.id, since})
+		}
 	}
 	return out
 }
@@ -76,43 +79,61 @@ func (w *Work) workers() int {
 	return w.Workers
 }
 
-// most is how many workers one kind may have at a time: a CA that does not answer
-// must not keep them all waiting while there is something to deliver.
+// most is how many rows of one kind are worked on at a time.
 func (w *Work) most() int { return w.workers() - w.workers()/4 }
 
-// begin notes a job as running, unless it is.
-func (w *Work) begin(j job) bool {
+// begin notes a row as worked on since then, unless it is.
+func (w *Work) begin(j row, since time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, ok := w.running[j]; ok {
 		return false
 	}
 	if w.running == nil {
-		w.running = map[job]time.Time{}
+		w.running = map[row]time.Time{}
 	}
-	w.running[j] = time.Now()
+	w.running[j] = since
 	return true
 }
 
-func (w *Work) end(j job) {
+// entered notes that a row that waited at the gate is worked on now.
+func (w *Work) entered(j row) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running[j] = time.Now()
+}
+
+// atGate reports whether a row waits at this process's gate.
+func (w *Work) atGate(j row) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	since, ok := w.running[j]
+	return ok && since.IsZero()
+}
+
+func (w *Work) end(j row) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.running, j)
 }
 
-// do works on one and says in the log what went wrong.
-func (w *Work) do(ctx context.Context, k Kind, id int64) {
+// do works on one and says in the log what went wrong. An error it returns is
+// one after which the row may be due as before; that another was faster is none.
+func (w *Work) do(ctx context.Context, k Kind, id int64) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
 			w.Log.Error("work panicked", "kind", k.Name, "id", id, "panic", fmt.Sprint(p))
 		}
 	}()
-	err := k.Do(ctx, id)
-	switch {
-	case err == nil, errors.Is(err, store.ErrStale), ctx.Err() != nil:
-	default:
+	err = k.Do(ctx, id)
+	if errors.Is(err, store.ErrStale) || ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
 		w.Log.Warn("work failed", "kind", k.Name, "id", id, "err", err)
 	}
+	return err
 }
 
 // Tick does one round: of every kind, all that is due now, up to limit each
@@ -147,8 +168,8 @@ func (w *Work) Round(ctx context.Context, k Kind, now time.Time, limit int) (int
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			j := job{k.Name, id}
-			if w.begin(j) {
+			j := row{k.Name, id}
+			if w.begin(j, time.Now()) {
 				defer w.end(j)
 				w.do(ctx, k, id)
 			}

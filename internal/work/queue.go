@@ -1,0 +1,197 @@
+package work
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// job is what River is given: the row that is to be worked on. Nothing else is in
+// it, so that a queue that is lost loses nothing.
+type job struct {
+	Of string `json:"of" river:"unique"` // the kind of work
+	ID int64  `json:"id" river:"unique"` // its row
+}
+
+// Kind is River's word for who does it.
+func (job) Kind() string { return "row" }
+
+// tries is how often River tries a piece itself; then it is swept up anew.
+const tries = 8
+
+// InsertOpts queues a row once, however often it is found due.
+func (p job) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: p.Of, MaxAttempts: tries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled}}}
+}
+
+// ladder is when a piece is tried again that failed without saying so on its row:
+// after 1, 2, 4 seconds and so on, at most a minute.
+type ladder struct{}
+
+// NextRetry is River's question.
+func (ladder) NextRetry(j *rivertype.JobRow) time.Time {
+	return time.Now().Add(min(time.Second<<(max(j.Attempt, 1)-1), time.Minute))
+}
+
+// client is River on either database.
+type client interface {
+	InsertMany(context.Context, []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
+	Start(context.Context) error
+	Stop(context.Context) error
+	StopAndCancel(context.Context) error
+}
+
+// held is a piece that River has.
+type held struct {
+	id    int64
+	begun bool // somebody works on it
+	stale bool // since longer than a claim may be held without renewing it
+}
+
+// tables is what we ask of River's tables that it does not tell itself.
+type tables interface {
+	held(ctx context.Context, lease time.Duration) (map[row]held, error)
+	leader(ctx context.Context) (string, error) // empty where there is none now
+	freeDead(ctx context.Context) (bool, error) // true when somebody dead held something
+	drop(ctx context.Context, jobs []int64) error
+	close()
+}
+
+// queue is River at work.
+type queue struct {
+	tables
+	w     *Work
+	id    string
+	river client
+	gate  *gate
+	ahead atomic.Int64  // pieces that wait, as far as this process knows
+	low   chan struct{} // gets a value when few wait
+	stops context.Context
+}
+
+var clients atomic.Int64
+
+// queue opens the queue that goes with the store.
+func (w *Work) queue(ctx context.Context) (*queue, error) {
+	q := &queue{w: w, id: fmt.Sprintf("%s~%d", w.Owner, clients.Add(1)), gate: newGate(w.most()), low: make(chan struct{}, 1), stops: ctx}
+	q.id = q.id[max(0, len(q.id)-100):] // River takes no more; what is cut off is of the host's name
+	var err error
+	if w.DB.Postgres() {
+		err = q.inPostgres(ctx)
+	} else {
+		err = q.inMemory(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the queue of work: %w", err)
+	}
+	return q, nil
+}
+
+// perPlace is how many orders may wait for their CA for each that is worked on;
+// each costs some memory.
+const perPlace = 8
+
+// queues has a queue for each kind of work: a CA that does not answer must not
+// keep what is to be delivered waiting.
+func (q *queue) queues() map[string]river.QueueConfig {
+	out := map[string]river.QueueConfig{}
+	for _, k := range q.w.Kinds {
+		n := q.w.most()
+		if k.Gated {
+			n += n * perPlace
+		}
+		out[k.Name] = river.QueueConfig{MaxWorkers: n}
+	}
+	return out
+}
+
+// open migrates River's tables and makes a client, which is not started yet.
+func open[T any](ctx context.Context, q *queue, driver riverdriver.Driver[T]) (client, error) {
+	log := slog.New(&important{q.w.Log.Handler()})
+	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return nil, fmt.Errorf("make the tables of the queue: %w", err)
+	}
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &worker{q: q})
+	return river.NewClient(driver, &river.Config{
+		ID: q.id, Workers: workers, Queues: q.queues(), Logger: log, RetryPolicy: ladder{},
+		FetchCooldown: 20 * time.Millisecond, FetchPollInterval: time.Second,
+		JobTimeout:                  -1, // every wait in there has its own end
+		CompletedJobRetentionPeriod: 10 * time.Second, DiscardedJobRetentionPeriod: time.Hour,
+	})
+}
+
+// important lets warnings through: River tells much of what it does.
+type important struct{ slog.Handler }
+
+// Enabled is slog's question.
+func (h *important) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+}
+
+// worker does pieces of all kinds.
+type worker struct {
+	river.WorkerDefaults[job]
+	q *queue
+}
+
+// Work does one.
+func (d *worker) Work(ctx context.Context, j *river.Job[job]) error {
+	q := d.q
+	if q.ahead.Add(-1) < few {
+		q.nudge()
+	}
+	k, err := q.w.KindNamed(j.Args.Of)
+	if err != nil {
+		return river.JobCancel(err) // a newer release's; it queues it again itself
+	}
+	ctx = WithStop(ctx, q.stops)
+	r, since := row{k.Name, j.Args.ID}, time.Now()
+	if k.Gated {
+		ctx, since = guarded(ctx, q.gate, func() { q.w.entered(r) }), time.Time{}
+	}
+	if Stopping(ctx) || !q.w.begin(r, since) {
+		return nil
+	}
+	defer q.w.end(r)
+	return q.w.do(ctx, k, r.id)
+}
+
+// nudge asks for a look.
+func (q *queue) nudge() {
+	select {
+	case q.low <- struct{}{}:
+	default:
+	}
+}
+
+// stop lets what is in flight finish, and cuts it off when that takes too long.
+func (q *queue) stop(ctx context.Context) error {
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.w.grace())
+	defer cancel()
+	err := q.river.Stop(grace)
+	if err == nil || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return q.river.StopAndCancel(context.WithoutCancel(ctx))
+}
+
+// who is the process behind a client's name.
+func who(client string) string {
+	owner, _, _ := strings.Cut(client, "~")
+	return owner
+}
