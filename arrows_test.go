@@ -59,9 +59,9 @@ var arrows = map[string]string{
 // confined names what may be imported by few rooms only.
 var confined = map[string]string{
 	"github.com/go-acme/lego/":       "dns",
-	"github.com/riverqueue/river":    "bench",
+	"github.com/riverqueue/river":    "internal/work",
 	"github.com/jackc/pgx/":          "internal/store internal/work",
-	"modernc.org/sqlite":             "internal/store internal/certdeploy internal/porter/petersslers",
+	"modernc.org/sqlite":             "internal/store internal/work internal/certdeploy internal/porter/petersslers",
 	"github.com/letsencrypt/pebble/": "internal/pebble",
 	"github.com/danielgtaylor/huma/": "internal/web",
 	"github.com/prometheus/":         "internal/web internal/app",

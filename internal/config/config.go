@@ -170,7 +170,7 @@ func Default() *Config {
 		Probe:     Probe{Timeout: certfleet.Duration(10 * time.Second), PerHour: 20000},
 		Limits:    Limits{Body: 1 << 20},
 		Retention: Retention{Exchanges: 30 * day, Lookups: 7 * day, Events: 400 * day},
-		Work:      Work{Workers: 32},
+		Work:      Work{Workers: 24},
 		Shutdown:  Shutdown{Grace: certfleet.Duration(30 * time.Second)},
 	}
 }

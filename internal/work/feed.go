@@ -34,8 +34,7 @@ func (q *queue) feed(ctx context.Context) {
 		case <-ctx.Done():
 		case <-wakes:
 			woken = true
-		case <-q.low:
-			woken = true
+		case <-q.low: // who leads looks
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -115,7 +114,7 @@ func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 			return look, err
 		}
 		busy = busy || len(ids) > 0
-		chosen, gone := choose(k.Name, ids, in, perKind-n)
+		chosen, gone := choose(k.Name, f.w.idle(k.Name, ids), in, perKind-n)
 		list, stale = append(list, chosen...), append(stale, gone...)
 	}
 	f.ahead.Store(int64(queued + len(list)))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/certfleet/certfleet"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -47,6 +48,9 @@ func (s *shared) make(ctx context.Context, q *queue) error {
 		return err
 	}
 	defer one.Conn().Close(context.WithoutCancel(ctx)) // and with it the lock
+	if err := alone(ctx, one.Conn()); err != nil {
+		return err
+	}
 	if q.river, err = open(ctx, q, riverpgxv5.New(s.pool)); err != nil {
 		return err
 	}
@@ -56,6 +60,19 @@ func (s *shared) make(ctx context.Context, q *queue) error {
 	}
 	_, err = one.Exec(ctx, "ALTER TABLE river_job SET UNLOGGED")
 	return err
+}
+
+// alone refuses a database in which another program uses River: its jobs would
+// be in the tables that are ours to lose.
+func alone(ctx context.Context, c *pgx.Conn) error {
+	var there, others bool
+	if err := c.QueryRow(ctx, "SELECT to_regclass('river_job') IS NOT NULL").Scan(&there); err != nil || !there {
+		return err
+	}
+	if err := c.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM river_job WHERE kind <> $1)", ours).Scan(&others); err != nil || !others {
+		return err
+	}
+	return &certfleet.Error{Kind: certfleet.Conflict, Msg: "another program keeps its jobs (River) in this database", Advice: "give certfleet a database of its own"}
 }
 
 func (s *shared) close() { s.pool.Close() }

@@ -22,8 +22,11 @@ type job struct {
 	ID int64  `json:"id" river:"unique"` // its row
 }
 
+// ours is the kind of all jobs; River's own tables have nothing else in them.
+const ours = "certfleet"
+
 // Kind is River's word for who does it.
-func (job) Kind() string { return "row" }
+func (job) Kind() string { return ours }
 
 // tries is how often River tries a piece itself; then it is swept up anew.
 const tries = 8
@@ -83,7 +86,7 @@ var clients atomic.Int64
 
 // queue opens the queue that goes with the store.
 func (w *Work) queue(ctx context.Context) (*queue, error) {
-	q := &queue{w: w, id: fmt.Sprintf("%s~%d", w.Owner, clients.Add(1)), gate: newGate(w.most()), low: make(chan struct{}, 1), stops: ctx}
+	q := &queue{w: w, id: fmt.Sprintf("%s~%d", w.Owner, clients.Add(1)), gate: newGate(w.workers()), low: make(chan struct{}, 1), stops: ctx}
 	q.id = q.id[max(0, len(q.id)-100):] // River takes no more; what is cut off is of the host's name
 	var err error
 	if w.DB.Postgres() {
@@ -106,7 +109,7 @@ const perPlace = 8
 func (q *queue) queues() map[string]river.QueueConfig {
 	out := map[string]river.QueueConfig{}
 	for _, k := range q.w.Kinds {
-		n := q.w.most()
+		n := q.w.workers()
 		if k.Gated {
 			n += n * perPlace
 		}
@@ -114,6 +117,10 @@ func (q *queue) queues() map[string]river.QueueConfig {
 	}
 	return out
 }
+
+// poll is how often River looks by itself whether something waits. It is told of
+// what is queued; what it tries again is all it finds so.
+const poll = 5 * time.Second
 
 // open migrates River's tables and makes a client, which is not started yet.
 func open[T any](ctx context.Context, q *queue, driver riverdriver.Driver[T]) (client, error) {
@@ -129,7 +136,7 @@ func open[T any](ctx context.Context, q *queue, driver riverdriver.Driver[T]) (c
 	river.AddWorker(workers, &worker{q: q})
 	return river.NewClient(driver, &river.Config{
 		ID: q.id, Workers: workers, Queues: q.queues(), Logger: log, RetryPolicy: ladder{},
-		FetchCooldown: 20 * time.Millisecond, FetchPollInterval: time.Second,
+		FetchCooldown: 50 * time.Millisecond, FetchPollInterval: poll,
 		JobTimeout:                  -1, // every wait in there has its own end
 		CompletedJobRetentionPeriod: 10 * time.Second, DiscardedJobRetentionPeriod: time.Hour,
 	})

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +38,7 @@ type Kind struct {
 type Work struct {
 	DB      *store.DB
 	Kinds   []Kind
-	Workers int // of each kind three quarters of it are worked on at a time; 0 means 32
+	Workers int // how many rows of each kind are worked on at a time; 0 means 24
 	Log     *slog.Logger
 	Owner   string // see OwnerName
 	Grace   time.Duration
@@ -74,13 +75,10 @@ func (w *Work) Running() []Running {
 
 func (w *Work) workers() int {
 	if w.Workers <= 0 {
-		return 32
+		return 24
 	}
 	return w.Workers
 }
-
-// most is how many rows of one kind are worked on at a time.
-func (w *Work) most() int { return w.workers() - w.workers()/4 }
 
 // begin notes a row as worked on since then, unless it is.
 func (w *Work) begin(j row, since time.Time) bool {
@@ -109,6 +107,14 @@ func (w *Work) atGate(j row) bool {
 	defer w.mu.Unlock()
 	since, ok := w.running[j]
 	return ok && since.IsZero()
+}
+
+// idle are those of the rows of a kind that this process has not begun; what waits
+// at the gate is as good as not begun.
+func (w *Work) idle(kind string, ids []int64) []int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(ids, func(id int64) bool { return !w.running[row{kind, id}].IsZero() })
 }
 
 func (w *Work) end(j row) {
