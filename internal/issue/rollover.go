@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -11,11 +12,19 @@ import (
 	"github.com/certfleet/certfleet/internal/store"
 )
 
+// rolloverTime is how long a next key is kept at any rate: its request may be on the
+// way, and whoever asks the CA meanwhile learns nothing from a no. It leaves within
+// callTime; the rest is for what lies between here and the CA.
+const rolloverTime = 4 * callTime
+
 // Rollover changes an account's key (RFC 8555 section 7.3.5). The new key is
 // committed before the CA hears of it. When the CA's answer is lost, it is asked
-// which key it knows.
+// which key it knows. While another rollover may be under way, it is a conflict.
 func (r *Room) Rollover(ctx context.Context, id int64, typ certfleet.KeyType) error {
 	return r.change(ctx, id, "account.key_changed", func(ctx context.Context, client *acme.Client, acct *certfleet.Account, as acme.Account) (changed, error) {
+		if acct.NextKeyID != 0 {
+			return nil, r.rolling(ctx, acct)
+		}
 		key, err := r.nextKey(ctx, acct, typ)
 		if err != nil {
 			return nil, err
@@ -25,7 +34,7 @@ func (r *Room) Rollover(ctx context.Context, id int64, typ certfleet.KeyType) er
 		if err != nil {
 			return nil, err
 		}
-		err = client.Rollover(ctx, as, next)
+		err = sendRollover(ctx, client, as, next, key.CreatedAt)
 		if _, said := errors.AsType[*acme.Problem](err); err != nil && !said {
 			if has, asking := hasKey(ctx, client, acct, next); has && asking == nil {
 				err = nil
@@ -37,6 +46,24 @@ func (r *Room) Rollover(ctx context.Context, id int64, typ certfleet.KeyType) er
 		r.at("rolled over")
 		return func(a *certfleet.Account) { a.KeyID, a.NextKeyID = key.ID, 0 }, nil
 	})
+}
+
+// sendRollover sends the request, early enough that nobody forgets the key before.
+func sendRollover(ctx context.Context, client *acme.Client, as acme.Account, next crypto.Signer, begun time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, begun.Add(callTime))
+	defer cancel()
+	return client.Rollover(ctx, as, next)
+}
+
+// rolling says that a rollover was begun, and when it is over at the latest.
+func (r *Room) rolling(ctx context.Context, acct *certfleet.Account) error {
+	next, err := r.DB.Key(ctx, acct.NextKeyID)
+	if err != nil {
+		return err
+	}
+	over := next.CreatedAt.Add(rolloverTime)
+	return &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("another change of the key of account %q may be under way until %s", acct.Label, over.UTC().Format(time.RFC3339)),
+		Advice: "try again after that", Retry: over}
 }
 
 // nextKey makes the key that an account is to have, and commits it.
@@ -56,14 +83,20 @@ func (r *Room) nextKey(ctx context.Context, acct *certfleet.Account, typ certfle
 }
 
 // settleRollover asks the CA whether it knows the next key: then the rollover
-// was done and only its commit was lost.
+// was done and only its commit was lost. A key that it does not know is forgotten
+// when its request cannot be on the way any more; until then the account keeps both.
 func (r *Room) settleRollover(ctx context.Context, client *acme.Client, acct *certfleet.Account) error {
-	next, err := r.accountKey(ctx, acct.NextKeyID)
+	key, err := r.DB.Key(ctx, acct.NextKeyID)
 	if err != nil {
 		return err
 	}
-	has, err := hasKey(ctx, client, acct, next)
+	next, err := r.Keys.OpenKey(ctx, key)
 	if err != nil {
+		return err
+	}
+	over := time.Since(key.CreatedAt) > rolloverTime // before the CA is asked
+	has, err := hasKey(ctx, client, acct, next)
+	if err != nil || !has && !over {
 		return err
 	}
 	if has {
