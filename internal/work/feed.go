@@ -16,6 +16,13 @@ const (
 	full    = 500 * time.Millisecond
 )
 
+// Looks are so far apart at least, because each costs as much as a part of a
+// certificate; later when a commit wants one while much is queued.
+const (
+	soon  = 10 * time.Millisecond
+	later = 100 * time.Millisecond
+)
+
 // feed queues what is due until ctx ends: whenever few rows wait, a commit wants
 // action, or something becomes due. What becomes due by itself is the leader's to
 // queue; the others look now and then in case there is none.
@@ -29,16 +36,19 @@ func (q *queue) feed(ctx context.Context) {
 			q.w.Log.Warn("cannot queue due work", "err", err, "advice", "see whether the database answers; it is tried again in a second")
 		}
 		began, timer := time.Now(), time.NewTimer(pause)
+		apart := soon
 		woken = false
 		select {
 		case <-ctx.Done():
 		case <-wakes:
-			woken = true
+			if woken = true; f.waits() > few {
+				apart = later
+			}
 		case <-q.low: // who leads looks
 		case <-timer.C:
 		}
 		timer.Stop()
-		f.breathe(ctx, began)
+		sleep(ctx, apart-time.Since(began))
 	}
 }
 
@@ -48,17 +58,6 @@ type feeder struct {
 	looked map[string]time.Time
 	reaped time.Time
 	asked  time.Time // when this process looked last though it does not lead
-}
-
-// breathe keeps looks apart: each costs as much as a part of a certificate.
-func (f *feeder) breathe(ctx context.Context, since time.Time) {
-	apart := 10 * time.Millisecond
-	if f.ahead.Load() > few {
-		apart = 100 * time.Millisecond
-	}
-	if left := apart - time.Since(since); left > 0 {
-		sleep(ctx, left)
-	}
 }
 
 // round looks once, if it is for this process to look, and says when to look again.
@@ -100,10 +99,9 @@ func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 	waiting, begun := f.count(in)
 	var list []river.InsertManyParams
 	var stale []int64
-	busy, queued := false, 0
+	busy := false
 	for _, k := range f.w.Kinds {
 		n := waiting[k.Name]
-		queued += n
 		if n >= perKind/2 && time.Since(f.looked[k.Name]) < full {
 			busy = true
 			continue
@@ -116,8 +114,9 @@ func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 		busy = busy || len(ids) > 0
 		chosen, gone := choose(k.Name, f.w.idle(k.Name, ids), in, perKind-n)
 		list, stale = append(list, chosen...), append(stale, gone...)
+		f.ahead[k.Name].n.Store(int64(n + len(chosen)))
+		f.ahead[k.Name].more.Store(n+len(chosen) >= perKind)
 	}
-	f.ahead.Store(int64(queued + len(list)))
 	if err := f.put(ctx, list, stale); err != nil {
 		return look, err
 	}

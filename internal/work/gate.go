@@ -170,6 +170,9 @@ func (p *passage) rest(ctx context.Context, d time.Duration) bool {
 
 // sleep is false when it was ended early.
 func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return !Stopping(ctx)
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

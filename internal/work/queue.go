@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -77,16 +78,44 @@ type queue struct {
 	id    string
 	river client
 	gate  *gate
-	ahead atomic.Int64  // pieces that wait, as far as this process knows
-	low   chan struct{} // gets a value when few wait
+	ahead map[string]*level
+	low   chan struct{} // gets a value when few of a kind wait and more are due
 	stops context.Context
+}
+
+// level is how many rows of a kind wait, as far as this process knows.
+type level struct {
+	n    atomic.Int64
+	more atomic.Bool // more were due than there was room for
+}
+
+// taken notes that one waits no more, and asks for a look when few do.
+func (q *queue) taken(kind string) {
+	if l := q.ahead[kind]; l.n.Add(-1) < few && l.more.Load() {
+		select {
+		case q.low <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// waits is how many rows of all kinds wait.
+func (q *queue) waits() int64 {
+	n := int64(0)
+	for _, l := range q.ahead {
+		n += max(0, l.n.Load())
+	}
+	return n
 }
 
 var clients atomic.Int64
 
 // queue opens the queue that goes with the store.
 func (w *Work) queue(ctx context.Context) (*queue, error) {
-	q := &queue{w: w, id: fmt.Sprintf("%s~%d", w.Owner, clients.Add(1)), gate: newGate(w.workers()), low: make(chan struct{}, 1), stops: ctx}
+	q := &queue{w: w, id: fmt.Sprintf("%s~%d", w.Owner, clients.Add(1)), gate: newGate(w.workers()), ahead: map[string]*level{}, low: make(chan struct{}, 1), stops: ctx}
+	for _, k := range w.Kinds {
+		q.ahead[k.Name] = &level{}
+	}
 	q.id = q.id[max(0, len(q.id)-100):] // River takes no more; what is cut off is of the host's name
 	var err error
 	if w.DB.Postgres() {
@@ -159,31 +188,24 @@ type worker struct {
 // Work does one.
 func (d *worker) Work(ctx context.Context, j *river.Job[job]) error {
 	q := d.q
-	if q.ahead.Add(-1) < few {
-		q.nudge()
-	}
 	k, err := q.w.KindNamed(j.Args.Of)
 	if err != nil {
-		return river.JobCancel(err) // a newer release's; it queues it again itself
+		return river.JobCancel(err) // another release's
 	}
 	ctx = WithStop(ctx, q.stops)
 	r, since := row{k.Name, j.Args.ID}, time.Now()
+	taken := sync.OnceFunc(func() { q.taken(k.Name) })
+	defer taken()
 	if k.Gated {
-		ctx, since = guarded(ctx, q.gate, func() { q.w.entered(r) }), time.Time{}
+		ctx, since = guarded(ctx, q.gate, func() { taken(); q.w.entered(r) }), time.Time{}
+	} else {
+		taken()
 	}
 	if Stopping(ctx) || !q.w.begin(r, since) {
 		return nil
 	}
 	defer q.w.end(r)
 	return q.w.do(ctx, k, r.id)
-}
-
-// nudge asks for a look.
-func (q *queue) nudge() {
-	select {
-	case q.low <- struct{}{}:
-	default:
-	}
 }
 
 // stop lets what is in flight finish, and cuts it off when that takes too long.
