@@ -2,6 +2,7 @@ package work
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -49,12 +50,15 @@ func (w *Work) drain(ctx context.Context) error {
 // its step within Grace.
 func (w *Work) Run(ctx context.Context) error {
 	q, err := w.queue(ctx)
-	if err != nil {
+	if ctx.Err() != nil {
+		err = nil
+	}
+	if q == nil {
 		return err
 	}
 	defer q.close()
 	if err := q.river.Start(context.WithoutCancel(ctx)); err != nil {
-		return err
+		return fmt.Errorf("start the queue of work: %w", err)
 	}
 	q.feed(ctx)
 	return q.stop(ctx)
