@@ -65,9 +65,6 @@ The same options and seed give the same result. Nothing leaves this machine.`,
 
 // read understands what the flags say.
 func (r *rehearsal) read() (err error) {
-	if r.o.Fleet <= 0 || r.o.Days <= 0 || r.o.New > r.o.Fleet || r.o.BadNonces < 0 || r.o.BadNonces > 0.2 {
-		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "there is nothing to simulate", Advice: "give --fleet and --days above zero, --new up to --fleet and --bad-nonces up to 0.2"}
-	}
 	if r.o.From, err = time.Parse(time.DateOnly, r.from); err != nil {
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("%q is no date", r.from), Advice: "write --from as 2027-01-31"}
 	}
@@ -80,8 +77,13 @@ func (r *rehearsal) read() (err error) {
 	if r.o.Revokes, err = each(r.revokes, simulate.ParseRevocation); err != nil {
 		return err
 	}
-	r.o.Overrides, err = each(r.exceptions, simulate.ParseOverride)
-	return err
+	if r.o.Overrides, err = each(r.exceptions, simulate.ParseOverride); err != nil {
+		return err
+	}
+	if r.picture != "" && !strings.HasSuffix(r.picture, ".svg") {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("the picture is drawn as SVG, and %q is no name for one", r.picture), Advice: "give --picture a name that ends in .svg"}
+	}
+	return r.o.Check()
 }
 
 func each[T any](list []string, parse func(string) (T, error)) (out []T, err error) {
@@ -97,6 +99,13 @@ func each[T any](list []string, parse func(string) (T, error)) (out []T, err err
 
 func (p *program) simulate(ctx context.Context, r rehearsal) error {
 	began := time.Now()
+	paper, err := r.paper()
+	if err != nil {
+		return err
+	}
+	if paper != nil {
+		defer paper.Close()
+	}
 	b := p.busy("planting %d certificates", r.o.Fleet)
 	r.o.Progress = func(d simulate.Day) {
 		b.set("%s %s: %d orders, %d due and not done", bar(d.Day+1, r.o.Days), d.Date, d.Orders, d.Backlog)
@@ -109,8 +118,8 @@ func (p *program) simulate(ctx context.Context, r rehearsal) error {
 	if err != nil {
 		return err
 	}
-	if r.picture != "" {
-		if err := draw(got, r.picture); err != nil {
+	if paper != nil {
+		if err := got.Picture(paper); err != nil {
 			return err
 		}
 	}
@@ -129,16 +138,17 @@ func bar(n, of int) string {
 	return "[" + strings.Repeat("=", full) + strings.Repeat(" ", wide-full) + "]"
 }
 
-func draw(r *simulate.Result, file string) error {
-	f, err := os.Create(file)
+// paper is the file that the picture is drawn into, opened before years have
+// passed for nothing; nil where none is wanted.
+func (r *rehearsal) paper() (*os.File, error) {
+	if r.picture == "" {
+		return nil, nil
+	}
+	f, err := os.Create(r.picture)
 	if err != nil {
-		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "draw the picture", Advice: "name a file that can be written", Err: err}
+		return nil, &certfleet.Error{Kind: certfleet.Invalid, Msg: "draw the picture", Advice: "name a file that can be written", Err: err}
 	}
-	if err := r.Picture(f); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
+	return f, nil
 }
 
 func (p *program) saySimulated(r *simulate.Result) {

@@ -19,6 +19,9 @@ const (
 	ConsecutiveFailures LimitName = "consecutive-failures"    // per name and account; the CA pauses the name beyond
 )
 
+// Granted are the limits that an override may be of; see PaceName for request rates.
+var Granted = []LimitName{NewOrders, PerDomain, PerSet, FailedValidations, ConsecutiveFailures}
+
 // Limit is a bucket of Burst tokens into which Count come back evenly every
 // Period. The zero Limit is none.
 type Limit struct {

@@ -3,11 +3,13 @@ package simulate
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/plan"
 	"github.com/certfleet/certfleet/internal/trial"
 )
@@ -126,6 +128,14 @@ func TestWhatIsAskedForIsRead(t *testing.T) {
 	if x, err := ParseMix("classic:2,shortlived:1"); err != nil || len(x) != 2 || x[1] != (Share{"shortlived", 1}) {
 		t.Errorf("mix %+v, %v", x, err)
 	}
+	if _, err := ParseOverride("new-order=3000/3h"); !strings.Contains(certfleet.AdviceOf(err), "new-orders") {
+		t.Errorf("a limit that nobody knows: %v, advice %q", err, certfleet.AdviceOf(err))
+	}
+	for _, s := range []string{"NaN%@1", "101%@1"} {
+		if x, err := ParseRevocation(s); err == nil {
+			t.Errorf("%q is read as %+v", s, x)
+		}
+	}
 	for _, s := range []string{"", "3d", "x@1", "3d@-1", "30@400", "30%", "0%@1", "a=1", "a=x/1h", "classic:0", "nothing"} {
 		_, a := ParseOutage(s)
 		_, b := ParseRevocation(s)
@@ -133,6 +143,35 @@ func TestWhatIsAskedForIsRead(t *testing.T) {
 		_, d := ParseMix(s)
 		if a == nil || b == nil || c == nil || d == nil {
 			t.Errorf("%q is read: %v, %v, %v, %v", s, a, b, c, d)
+		}
+	}
+}
+
+// TestWhatWouldBeLeftOutIsRefused has mistakes that a simulation would else pass
+// over, and answer another question than was asked.
+func TestWhatWouldBeLeftOutIsRefused(t *testing.T) {
+	good := Options{Fleet: 10, New: 10, Days: 20, IPs: 1, Limits: "letsencrypt", Outages: []Outage{{19, 3 * day}}, Revokes: []Revocation{{0, 1}}, BadNonces: 0.2}
+	if err := good.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*Options){
+		"no fleet":                  func(o *Options) { o.Fleet, o.New = 0, 0 },
+		"more new than there are":   func(o *Options) { o.New = 11 },
+		"fewer than none new":       func(o *Options) { o.New = -1 },
+		"no days":                   func(o *Options) { o.Days = 0 },
+		"more days than there are":  func(o *Options) { o.Days = 1 << 40 },
+		"a misspelt authority":      func(o *Options) { o.Limits = "letsencript" },
+		"no address":                func(o *Options) { o.IPs = 0 },
+		"more addresses than a net": func(o *Options) { o.IPs = 255 },
+		"an outage after the end":   func(o *Options) { o.Outages = []Outage{{20, day}} },
+		"a revocation after it":     func(o *Options) { o.Revokes = []Revocation{{20, 0.3}} },
+		"nonces beyond all":         func(o *Options) { o.BadNonces = 0.3 },
+		"nonces that are no number": func(o *Options) { o.BadNonces = math.NaN() },
+	} {
+		bad := good
+		spoil(&bad)
+		if err := bad.Check(); certfleet.KindOf(err) != certfleet.Invalid || certfleet.AdviceOf(err) == "" {
+			t.Errorf("%s: %v, advice %q", name, err, certfleet.AdviceOf(err))
 		}
 	}
 }
