@@ -1,6 +1,7 @@
 package issue
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/certfleet/certfleet"
@@ -35,8 +36,8 @@ var advices = map[string]string{
 // Advice is one sentence on what to do about a problem, for a challenge type if
 // there was one.
 func Advice(p *acme.Problem, typ certfleet.ChallengeType) string {
-	if answerOf(p).Pauses() && p.See != "" {
-		return "open " + p.See + " to unpause the names, then run certfleet limits --clear with the key that it lists"
+	if answerOf(p).Pauses() {
+		return "open " + cmp.Or(p.See, "the page that the CA names") + " to unpause the names, then run certfleet limits --clear with the key that it lists"
 	}
 	if typ == certfleet.DNS01 && (p.Name() == "unauthorized" || p.Name() == "incorrectResponse") {
 		return "look at the TXT record below _acme-challenge: it must show the value of this order, on every name server"

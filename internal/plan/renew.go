@@ -68,7 +68,7 @@ func RenewAt(notBefore, notAfter, ariAt time.Time, luck float64) Renewal {
 	}
 	lead := Lead(life)
 	at := notAfter.Add(-lead - time.Duration(luck*float64(life)/20))
-	return Renewal{at, fmt.Sprintf("%s of its %s are left then", round(lead), round(life))}
+	return Renewal{at, fmt.Sprintf("%s of its %s are left then", round(notAfter.Sub(at)), round(life))}
 }
 
 // Moves reports whether a CA's window that moved changes when a certificate is due.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,9 @@ func TestRenewAtLeavesTimeForAnOutage(t *testing.T) {
 			left := t0.Add(c.life).Sub(r.At)
 			if left < c.leastLeft || left > c.mostLeft {
 				t.Errorf("life %s luck %v: %s left, want %s to %s", c.life, luck, left, c.leastLeft, c.mostLeft)
+			}
+			if want := round(left) + " of its "; !strings.HasPrefix(r.Reason, want) || !strings.Contains(r.Reason, c.reasonWord) {
+				t.Errorf("life %s luck %v: %s are left, and the reason is %q", c.life, luck, left, r.Reason)
 			}
 			if c.threeDays && left < 72*time.Hour {
 				t.Errorf("life %s: a three day outage would expire it", c.life)
