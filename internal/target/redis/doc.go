@@ -31,6 +31,7 @@
 //	certfleet:cert:LABEL    what of this certificate was written, and what must still go
 //	certfleet:users:{KEY}   the certificates that use a shared key; the last one to go deletes it
 //	certfleet:owner:{KEY}   whose a d1: or d2: hash is, and of which generation
+//	certfleet:going:{KEY}   in a cluster, for a minute: whose of a key is about to go
 //	certfleet:changed       channel: a number, and names that changed, or *; space between them
 //	certfleet:changes       the number of the last message
 //	certfleet:prime         how far a full write has come

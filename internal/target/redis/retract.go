@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/certfleet/certfleet"
 	goredis "github.com/redis/go-redis/v9"
@@ -15,9 +14,6 @@ import (
 func (t *Target) retract(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
 	for _, j := range jobs {
 		j.staleItems, j.staleShared = lines(j.items()), lines(j.sharedKeys())
-		if t.Cluster {
-			j.err = t.spare(ctx, db, j)
-		}
 	}
 	t.drop(ctx, db, jobs)
 	for _, j := range jobs {
@@ -27,23 +23,14 @@ func (t *Target) retract(ctx context.Context, db goredis.UniversalClient, jobs [
 	}
 }
 
-// spare leaves out what the record lists. In a cluster no script can look.
-func (t *Target) spare(ctx context.Context, db goredis.UniversalClient, j *job) error {
-	rec, err := t.record(ctx, db, j.label)
-	if err != nil {
-		return err
-	}
-	items, shared := lines(rec["items"]), lines(rec["shared"])
-	j.staleItems = slices.DeleteFunc(j.staleItems, func(item string) bool { return slices.Contains(items, item) })
-	j.staleShared = slices.DeleteFunc(j.staleShared, func(key string) bool { return slices.Contains(shared, key) })
-	return nil
-}
-
-// withRecord hands the job's record to a script that spares what it lists; not in a
-// cluster, and not when the certificate goes altogether.
+// withRecord hands a script what tells it what to spare: the job's record, or in a
+// cluster the marks. When the certificate goes altogether, nothing is spared.
 func (t *Target) withRecord(j *job, keys ...string) []string {
-	if t.Cluster || j.version == 0 {
+	if j.version == 0 {
 		return keys
+	}
+	if t.Cluster {
+		return t.withMarks(keys...)
 	}
 	return append(keys, t.recordKey(j.label))
 }

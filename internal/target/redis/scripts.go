@@ -2,11 +2,17 @@ package redis
 
 import goredis "github.com/redis/go-redis/v9"
 
-// listed tells whether a certificate's record, as the third key, lists something now.
-// In a cluster, where a record lies in another slot, it is not handed in.
-const listed = `
-local function listed(field, what)
+// stays tells whether something is not to go: because a certificate's record, as the
+// third key, lists it now, or, given a mark, because the mark in the third key is gone
+// or another's (see mark.go). Without a third key everything goes.
+const stays = `
+local function stays(field, what, mark, token)
   if not KEYS[3] then return false end
+  if mark ~= '' then
+    if redis.call('HGET', KEYS[3], mark) ~= token then return true end
+    redis.call('HDEL', KEYS[3], mark)
+    return false
+  end
   for line in string.gmatch(redis.call('HGET', KEYS[3], field) or '', '[^\n]+') do
     if line == what then return true end
   end
@@ -43,9 +49,10 @@ redis.call('HDEL', KEYS[1], 'stale_items', 'stale_shared')
 redis.call('HSET', KEYS[1], 'fp', ARGV[2])
 return 1`)
 
-	// share writes a shared value: KEYS value, users; ARGV value, until, label.
-	// It lives as long as its longest user wants.
+	// share writes a shared value: KEYS value, users, and marks in a cluster; ARGV
+	// value, until, label, mark. It lives as long as its longest user wants.
 	share = goredis.NewScript(`
+if KEYS[3] then redis.call('HDEL', KEYS[3], ARGV[4]) end
 local left = redis.call('TTL', KEYS[1])
 redis.call('SADD', KEYS[2], ARGV[3])
 redis.call('SET', KEYS[1], ARGV[1])
@@ -56,25 +63,26 @@ redis.call('EXPIREAT', KEYS[1], till)
 redis.call('EXPIREAT', KEYS[2], till)
 return 1`)
 
-	// unshare takes a user away, unless its record lists the value: KEYS value, users,
-	// record; ARGV label. The last takes the value along.
-	unshare = goredis.NewScript(listed + `
-if listed('shared', KEYS[1]) then return 0 end
+	// unshare takes a user away, unless the value stays: KEYS value, users, and record
+	// or marks; ARGV label, mark, token. The last takes the value along.
+	unshare = goredis.NewScript(stays + `
+if stays('shared', KEYS[1], ARGV[2], ARGV[3]) then return 0 end
 redis.call('SREM', KEYS[2], ARGV[1])
 if redis.call('SCARD', KEYS[2]) == 0 then redis.call('DEL', KEYS[1], KEYS[2]) return 1 end
 return 0`)
 
-	// putName writes a name's pair unless a newer one is there: KEYS hash, owner;
-	// ARGV pair, version, label, until, 1 for an older version on purpose (which
-	// takes the place of its own certificate's alone), then fields. In layout 3 hash
-	// and owner are one key. Answers the version that stands.
+	// putName writes a name's pair unless a newer one is there: KEYS hash, owner, and
+	// marks in a cluster; ARGV pair, version, label, until, 1 for an older version on
+	// purpose (which takes the place of its own certificate's alone), mark, then
+	// fields. In layout 3 hash and owner are one key. Answers the version that stands.
 	putName = goredis.NewScript(`
+if KEYS[3] then redis.call('HDEL', KEYS[3], ARGV[6]) end
 local pair, have = ARGV[1], redis.call('HGET', KEYS[2], 'g' .. ARGV[1])
 local back = ARGV[5] == '1' and redis.call('HGET', KEYS[2], 'o' .. pair) == ARGV[3]
 if have and tonumber(have) > tonumber(ARGV[2]) and not back then return have end
 local left = redis.call('TTL', KEYS[1])
 redis.call('HSET', KEYS[2], 'g' .. pair, ARGV[2], 'o' .. pair, ARGV[3])
-redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+redis.call('HSET', KEYS[1], unpack(ARGV, 7))
 local now, till = tonumber(redis.call('TIME')[1]), tonumber(ARGV[4])
 if till == 0 then
   redis.call('PERSIST', KEYS[1]); redis.call('PERSIST', KEYS[2])
@@ -86,11 +94,11 @@ redis.call('EXPIREAT', KEYS[1], till)
 redis.call('EXPIREAT', KEYS[2], till)
 return ARGV[2]`)
 
-	// dropName takes a certificate's pair from a name, if it is still its own, and
-	// its record does not list it: KEYS hash, owner, record; ARGV pair, label.
-	dropName = goredis.NewScript(listed + `
+	// dropName takes a certificate's pair from a name, if it is still its own, unless
+	// it stays: KEYS hash, owner, and record or marks; ARGV pair, label, mark, token.
+	dropName = goredis.NewScript(stays + `
 local pair = ARGV[1]
-if listed('items', KEYS[1] .. ' ' .. pair) then return 0 end
+if stays('items', KEYS[1] .. ' ' .. pair, ARGV[3], ARGV[4]) then return 0 end
 if redis.call('HGET', KEYS[2], 'o' .. pair) ~= ARGV[2] then return 0 end
 if KEYS[1] ~= KEYS[2] then redis.call('DEL', KEYS[1], KEYS[2]) return 1 end
 for _, f in ipairs({'g', 'n', 'f', 'k', 'o'}) do redis.call('HDEL', KEYS[1], f .. pair) end

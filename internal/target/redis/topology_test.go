@@ -15,7 +15,6 @@ import (
 	"github.com/certfleet/certfleet/internal/target/redis/redistest"
 	"github.com/certfleet/certfleet/internal/target/targettest"
 	"github.com/certfleet/certfleet/internal/trial"
-	goredis "github.com/redis/go-redis/v9"
 )
 
 // works delivers, renews, compares and removes.
@@ -46,16 +45,7 @@ func works(t *testing.T, c Config) {
 func TestClusterIsWrittenSlotBySlot(t *testing.T) {
 	trial.InFull(t)
 	t.Parallel()
-	s := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-port", redistest.FreePort(t), "--cluster-config-file", filepath.Join(t.TempDir(), "nodes.conf"))
-	db := goredis.NewClient(&goredis.Options{Addr: s.Addr})
-	defer db.Close()
-	if err := db.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
-		t.Fatal(err)
-	}
-	trial.Until(t, "the cluster takes writes", func() (bool, string) {
-		err := db.Set(t.Context(), "x", "y", 0).Err()
-		return err == nil, fmt.Sprint(err)
-	})
+	s, _ := newCluster(t)
 	for layout := 1; layout <= 3; layout++ {
 		works(t, Config{URL: "redis://" + s.Addr, Cluster: true, Layout: layout})
 	}

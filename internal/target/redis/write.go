@@ -18,6 +18,7 @@ type job struct {
 	staleShared []string
 	dropped     []string // items that this version no longer has
 	overtaken   bool     // another version was claimed before this one was whole
+	token       string   // of its marks; empty where there are none
 	err         error
 }
 
@@ -96,7 +97,7 @@ func (t *Target) claim(ctx context.Context, db goredis.UniversalClient, jobs []*
 func (t *Target) share(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
 	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) (cmds []*goredis.Cmd) {
 		for _, s := range j.shared {
-			cmds = append(cmds, share.EvalSha(ctx, p, []string{s.key, t.usersKey(s.key)}, s.value, s.until, j.label))
+			cmds = append(cmds, share.EvalSha(ctx, p, t.withMarks(s.key, t.usersKey(s.key)), s.value, s.until, j.label, sharedMark(j.label)))
 		}
 		return cmds
 	}, nil)
@@ -105,11 +106,11 @@ func (t *Target) share(ctx context.Context, db goredis.UniversalClient, jobs []*
 func (t *Target) name(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
 	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) (cmds []*goredis.Cmd) {
 		for _, n := range j.named {
-			args := []any{n.pair, j.version, j.label, n.until, j.back}
+			args := []any{n.pair, j.version, j.label, n.until, j.back, nameMark(n.pair, j.label)}
 			for _, f := range n.fields {
 				args = append(args, f)
 			}
-			cmds = append(cmds, putName.EvalSha(ctx, p, []string{n.key, t.ownerKey(n.key)}, args...))
+			cmds = append(cmds, putName.EvalSha(ctx, p, t.withMarks(n.key, t.ownerKey(n.key)), args...))
 		}
 		return cmds
 	}, func(j *job, got []*goredis.Cmd) error {
@@ -131,18 +132,23 @@ func (t *Target) without(items []string, named []namedValue) []string {
 	return slices.DeleteFunc(slices.Clone(items), func(item string) bool { return keep[item] })
 }
 
-// drop takes away what is stale: names first, so that none refers to nothing.
+// drop takes away what is stale, but not what a certificate's record lists by now:
+// names first, so that none refers to nothing.
 func (t *Target) drop(ctx context.Context, db goredis.UniversalClient, jobs []*job) {
+	if t.Cluster {
+		t.mark(ctx, db, jobs)
+		t.spare(ctx, db, jobs)
+	}
 	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) (cmds []*goredis.Cmd) {
 		for _, item := range j.staleItems {
 			key, pair := splitItem(item)
-			cmds = append(cmds, dropName.EvalSha(ctx, p, t.withRecord(j, key, t.ownerKey(key)), pair, j.label))
+			cmds = append(cmds, dropName.EvalSha(ctx, p, t.withRecord(j, key, t.ownerKey(key)), pair, j.label, j.marked(nameMark(pair, j.label)), j.token))
 		}
 		return cmds
 	}, nil)
 	phase(ctx, db, jobs, func(p goredis.Pipeliner, j *job) (cmds []*goredis.Cmd) {
 		for _, key := range j.staleShared {
-			cmds = append(cmds, unshare.EvalSha(ctx, p, t.withRecord(j, key, t.usersKey(key)), j.label))
+			cmds = append(cmds, unshare.EvalSha(ctx, p, t.withRecord(j, key, t.usersKey(key)), j.label, j.marked(sharedMark(j.label)), j.token))
 		}
 		return cmds
 	}, nil)
