@@ -32,14 +32,14 @@ func (l leftover) difference() Difference {
 func (t *Target) leftovers(ctx context.Context, db goredis.UniversalClient, found func([]leftover) error) error {
 	users := t.Prefix + "certfleet:users:{"
 	err := t.pages(ctx, db, users, func(keys []string) error {
-		return t.judge(ctx, db, keys, found, t.userOf(users), "shared", "stale_shared")
+		return t.judgeUsers(ctx, db, keys, found)
 	})
 	if err != nil {
 		return err
 	}
 	owners := t.ownerKey(t.Prefix + fmt.Sprintf("d%d:", t.Layout))
 	return t.pages(ctx, db, strings.TrimSuffix(owners, "}"), func(keys []string) error {
-		return t.judge(ctx, db, keys, found, t.ownerOf, "items", "stale_items")
+		return t.judgeOwners(ctx, db, keys, found)
 	})
 }
 
@@ -72,54 +72,95 @@ func (t *Target) pages(ctx context.Context, db goredis.UniversalClient, begin st
 
 var escapeGlob = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`, "]", `\]`)
 
-// asking is a question about one key, and what its answer says: whose entries it has.
-type asking func(ctx context.Context, p goredis.Pipeliner, key string) func() []leftover
+// firstUsers is how many users of each shared value are asked for together; most have
+// one, but a chain has as many as there are certificates.
+const firstUsers = 100
 
-// userOf asks which certificates use a shared value.
-func (t *Target) userOf(begin string) asking {
-	return func(ctx context.Context, p goredis.Pipeliner, key string) func() []leftover {
-		cmd, value := p.SMembers(ctx, key), strings.TrimSuffix(strings.TrimPrefix(key, begin), "}")
-		return func() (list []leftover) {
-			for _, label := range cmd.Val() {
-				list = append(list, leftover{label: label, key: value})
-			}
-			return list
-		}
-	}
-}
-
-// ownerOf asks whose the pairs of a name are.
-func (t *Target) ownerOf(ctx context.Context, p goredis.Pipeliner, key string) func() []leftover {
-	name := key
-	if t.Layout != 3 {
-		name = strings.TrimSuffix(strings.TrimPrefix(key, t.Prefix+"certfleet:owner:{"), "}")
-	}
-	cmd := p.HMGet(ctx, key, "o"+firstPair, "o"+rsaPair)
-	return func() (list []leftover) {
-		for i, pair := range []string{firstPair, rsaPair} {
-			if got := cmd.Val(); len(got) == 2 && got[i] != nil {
-				list = append(list, leftover{label: fmt.Sprint(got[i]), key: name, item: name + " " + pair})
-			}
-		}
-		return list
-	}
-}
-
-// judge finds those of a page that no field of their certificate's record lists.
-func (t *Target) judge(ctx context.Context, db goredis.UniversalClient, keys []string, found func([]leftover) error, ask asking, fields ...string) error {
-	var answers []func() []leftover
-	p := db.Pipeline()
-	for _, key := range keys {
-		answers = append(answers, ask(ctx, p, key))
+// judgeUsers finds leftovers among the users of a page of shared values.
+func (t *Target) judgeUsers(ctx context.Context, db goredis.UniversalClient, keys []string, found func([]leftover) error) error {
+	p, first := db.Pipeline(), make([]*goredis.ScanCmd, len(keys))
+	for i, key := range keys {
+		first[i] = p.SScan(ctx, key, 0, "", firstUsers)
 	}
 	if _, err := p.Exec(ctx); err != nil && len(keys) > 0 {
 		return t.explain(err)
 	}
 	var list []leftover
-	for _, answer := range answers {
-		list = append(list, answer()...)
+	for i, key := range keys {
+		labels, _ := first[i].Val()
+		list = append(list, t.usersOf(key, labels)...)
 	}
-	for some := range slices.Chunk(list, scanPage) { // a chain has as many users as there are certificates
+	if err := t.judge(ctx, db, list, found, "shared", "stale_shared"); err != nil {
+		return err
+	}
+	for i, key := range keys {
+		_, cursor := first[i].Val()
+		if err := t.judgeMore(ctx, db, key, cursor, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judgeMore goes on with the users of one value.
+func (t *Target) judgeMore(ctx context.Context, db goredis.UniversalClient, key string, cursor uint64, found func([]leftover) error) error {
+	for cursor != 0 {
+		labels, next, err := db.SScan(ctx, key, cursor, "", scanPage).Result()
+		if err != nil {
+			return t.explain(err)
+		}
+		if err := t.judge(ctx, db, t.usersOf(key, labels), found, "shared", "stale_shared"); err != nil {
+			return err
+		}
+		cursor = next
+	}
+	return nil
+}
+
+// usersOf are certificates that use the value of a key of users.
+func (t *Target) usersOf(key string, labels []string) []leftover {
+	list := make([]leftover, len(labels))
+	value := strings.TrimSuffix(strings.TrimPrefix(key, t.Prefix+"certfleet:users:{"), "}")
+	for i, label := range labels {
+		list[i] = leftover{label: label, key: value}
+	}
+	return list
+}
+
+// judgeOwners finds leftovers among the pairs of a page of names.
+func (t *Target) judgeOwners(ctx context.Context, db goredis.UniversalClient, keys []string, found func([]leftover) error) error {
+	p, owners := db.Pipeline(), make([]*goredis.SliceCmd, len(keys))
+	for i, key := range keys {
+		owners[i] = p.HMGet(ctx, key, "o"+firstPair, "o"+rsaPair)
+	}
+	if _, err := p.Exec(ctx); err != nil && len(keys) > 0 {
+		return t.explain(err)
+	}
+	var list []leftover
+	for i, key := range keys {
+		list = append(list, t.pairsOf(key, owners[i].Val())...)
+	}
+	return t.judge(ctx, db, list, found, "items", "stale_items")
+}
+
+// pairsOf are the pairs of a name that have an owner.
+func (t *Target) pairsOf(key string, owners []any) (list []leftover) {
+	name := key
+	if t.Layout != 3 {
+		name = strings.TrimSuffix(strings.TrimPrefix(key, t.Prefix+"certfleet:owner:{"), "}")
+	}
+	for i, pair := range []string{firstPair, rsaPair} {
+		if len(owners) == 2 && owners[i] != nil {
+			list = append(list, leftover{label: fmt.Sprint(owners[i]), key: name, item: name + " " + pair})
+		}
+	}
+	return list
+}
+
+// judge finds those of a list that no field of their certificate's record lists, in
+// pieces that one question may ask about.
+func (t *Target) judge(ctx context.Context, db goredis.UniversalClient, list []leftover, found func([]leftover) error, fields ...string) error {
+	for some := range slices.Chunk(list, scanPage) {
 		if err := t.unlisted(ctx, db, some, found, fields); err != nil {
 			return err
 		}
