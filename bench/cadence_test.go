@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -12,12 +14,19 @@ import (
 	"github.com/certfleet/certfleet/internal/store/storetest"
 )
 
-const (
-	round   = 6 * time.Hour   // until every version was asked about once
-	pollFor = 3 * time.Minute // of it
-)
+// round is the time until every version was asked about once.
+const round = 6 * time.Hour
 
-// BenchmarkCadence runs a node for three minutes over a million versions, each of which
+// cadence is how much of a round is run: CERTFLEET_CADENCE, or three minutes.
+func cadence(tb testing.TB) time.Duration {
+	d, err := time.ParseDuration(cmp.Or(os.Getenv("CERTFLEET_CADENCE"), "3m"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
+// BenchmarkCadence runs a node for a while over a million versions, each of which
 // is to be asked about at the fake CA once in six hours (RFC 9773), evenly spread. It
 // says how many were asked about, at what cost for manager and CA together, and by
 // how much the most belated question was late.
@@ -40,7 +49,7 @@ func atCadence(b *testing.B, url string) {
 	if err := a.Work.Drain(settled, 0); err != nil {
 		b.Fatal(err)
 	}
-	n := large(b)
+	n, last := large(b), cadence(b)
 	multiply(b, a, url, issued, n)
 	ctx, end := context.WithCancel(b.Context())
 	defer end()
@@ -49,14 +58,14 @@ func atCadence(b *testing.B, url string) {
 	catchUp(b, a)
 	began, before := cpu(), ca.Stats().Requests["renewalInfo"]
 	b.ResetTimer()
-	latest := watchWindows(b, a, pollFor)
+	latest := watchWindows(b, a, last)
 	b.StopTimer()
 	used, asked := cpu()-began, ca.Stats().Requests["renewalInfo"]-before
 	end()
 	if err := <-ended; err != nil {
 		b.Fatal(err)
 	}
-	due := int(float64(n) * float64(pollFor) / float64(round))
+	due := int(float64(n) * float64(last) / float64(round))
 	if asked < due*9/10 {
 		b.Errorf("the CA was asked %d times, want about %d", asked, due)
 	}
