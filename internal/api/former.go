@@ -4,14 +4,14 @@ package api
 // routes of peter_sslers find the objects by them.
 type FormerNumbers struct {
 	Kind    string         `json:"kind" enum:"version,certificate,domain,account,authority,factory,key,chain,delegation"`
-	Highest int64          `json:"highest,omitempty" minimum:"0" maximum:"1000000000" doc:"The highest number of this kind there: objects that are made here from now on have ids well above it."`
+	Highest int64          `json:"highest,omitempty" minimum:"0" maximum:"500000000" doc:"The highest number of this kind there: objects that are made here from now on, by all tenants, have ids well above it. For tokens of the default tenant."`
 	DryRun  bool           `json:"dry_run,omitempty" doc:"Only say what would be kept."`
 	Numbers []FormerNumber `json:"numbers,omitempty" maxItems:"1000"`
 }
 
 // FormerNumber is the number of one object.
 type FormerNumber struct {
-	Number int64  `json:"number" minimum:"1" maximum:"1000000000"`
+	Number int64  `json:"number" minimum:"1" maximum:"500000000"`
 	Ref    string `json:"ref" doc:"The object: fingerprint of a version, SPKI of a key, name of a domain, ContentID of a chain, solver and name of an account at an acme-dns server with a space between; of others the label."`
 }
 

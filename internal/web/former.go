@@ -16,11 +16,17 @@ func (s *server) formerRoutes() {
 }
 
 // room is by how much ids here begin above the highest number there, whose system
-// goes on to count for a while.
+// goes on to count for a while. Ids from 2^31 on are beyond what some older clients
+// read; of the highest number that is taken, less than half of these are gone.
 func room(highest int64) int64 { return 2*highest + 1000 }
 
 func (s *server) keepFormer(ctx context.Context, in *ask[api.FormerNumbers]) (*out[api.FormerKept], error) {
 	b, objects, kept := in.Body, map[int64]int64{}, api.FormerKept{}
+	if b.Highest > 0 { // ids are given out to all tenants from one sequence
+		if err := ofAll(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for _, n := range b.Numbers {
 		id, err := s.objectOf(ctx, b.Kind, n.Ref)
 		switch {

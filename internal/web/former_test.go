@@ -7,10 +7,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
 	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/web/compat"
 )
 
@@ -59,7 +61,7 @@ func TestFormerNumbersAreCounted(t *testing.T) {
 	k, _ := renumbered(t)
 	k.keep("domain", false, api.FormerKept{Taken: 1, Missing: 2}, api.FormerNumber{Number: 2, Ref: "blog.example.com"}, api.FormerNumber{Number: 3, Ref: "nobody.example.com"}, api.FormerNumber{Number: 4, Ref: "no name"})
 	k.keep("version", false, api.FormerKept{Missing: 1}, api.FormerNumber{Number: 3, Ref: "ffff"})
-	for _, bad := range []string{`{"kind":"order","numbers":[]}`, `{"kind":"version","numbers":[{"number":0,"ref":"x"}]}`, `{"kind":"version","numbers":[{"number":1099511627776,"ref":"x"}]}`, `{"kind":"version","highest":-1}`} {
+	for _, bad := range []string{`{"kind":"order","numbers":[]}`, `{"kind":"version","numbers":[{"number":0,"ref":"x"}]}`, `{"kind":"version","numbers":[{"number":1099511627776,"ref":"x"}]}`, `{"kind":"version","highest":-1}`, `{"kind":"version","highest":500000001}`, `{"kind":"version","highest":9223372036854775807}`} {
 		if r := k.do(k.tokens[certfleet.ScopeAdmin], "POST", "/v1/former", bad); r.status != 422 {
 			t.Errorf("%s: %d %s", bad, r.status, r.body)
 		}
@@ -162,5 +164,34 @@ func TestFormsAndFilesGoByFormerNumbers(t *testing.T) {
 	b, err := io.ReadAll(res.Body)
 	if must(t, err); res.StatusCode != 200 || res.Header.Get("Content-Disposition") != "attachment; filename=cert2-chain1.zip" || !strings.Contains(string(b), "privkey2.pem") {
 		t.Errorf("the zip: %d %v %.200q", res.StatusCode, res.Header, b)
+	}
+}
+
+// TestOnlyTheDefaultTenantRaisesIds has another tenant ask for what moves the ids of
+// all, and the highest number taken leave most of 32 bits.
+func TestOnlyTheDefaultTenantRaisesIds(t *testing.T) {
+	k := newKit(t)
+	secret, hash := NewToken()
+	must(t, k.db.Tx(t.Context(), time.Now(), func(tx *store.Tx) error {
+		return tx.AddToken(t.Context(), &certfleet.Token{Tenant: 2, Label: "other", Hash: hash, Scopes: certfleet.Scopes})
+	}))
+	for _, ask := range []string{`{"kind":"authority","highest":500000000}`, `{"kind":"authority","highest":1,"dry_run":true}`} {
+		if r := k.do(secret, "POST", "/v1/former", ask); r.status != http.StatusForbidden || !strings.Contains(r.body, "advice") {
+			t.Errorf("%s of another tenant: %d %s", ask, r.status, r.body)
+		}
+	}
+	if r := k.do(secret, "POST", "/v1/former", `{"kind":"authority","numbers":[{"number":1,"ref":"x"}]}`); r.status != http.StatusOK {
+		t.Errorf("its own numbers: %d %s", r.status, r.body)
+	}
+	made := func(label string) (a api.Authority) {
+		k.ok("POST", "/v1/authorities", `{"label":"`+label+`","directory_url":"https://`+label+`.test/dir"}`).into(t, &a)
+		return a
+	}
+	if a := made("before"); a.ID > 10 {
+		t.Errorf("another tenant raised the ids to %d", a.ID)
+	}
+	k.ok("POST", "/v1/former", `{"kind":"authority","highest":500000000}`)
+	if a := made("after"); a.ID != 1_000_001_001 {
+		t.Errorf("the next is %d", a.ID)
 	}
 }
