@@ -77,7 +77,7 @@ func (r *Room) OpenBackup(ctx context.Context, certificate int64, now time.Time)
 	if policy = policy.ForBackup(); policy == nil || cert.State != certfleet.Active {
 		return r.backupWaits(ctx, b, cert, policy, now)
 	}
-	o, err := r.draftFor(ctx, asBackup(cert, b), policy, certfleet.SlotBackup)
+	o, err := r.draftBackup(ctx, cert, b, policy)
 	if err != nil {
 		return r.noBackup(ctx, cert, failure{msg: err.Error(), advice: certfleet.AdviceOf(err)}, now)
 	}
@@ -108,6 +108,13 @@ func (r *Room) OpenBackup(ctx context.Context, certificate int64, now time.Time)
 		}
 		return line.hold(ctx, tx, o.ID)
 	})
+}
+
+func (r *Room) draftBackup(ctx context.Context, cert *certfleet.Certificate, b *certfleet.Backup, policy *certfleet.Policy) (*certfleet.Order, error) {
+	if err := r.forbidden(ctx, cert.Tenant, cert.Names); err != nil {
+		return nil, err
+	}
+	return r.draftFor(ctx, asBackup(cert, b), policy, certfleet.SlotBackup)
 }
 
 // later is when a limit frees, a day from now if a person is waited for, drawn

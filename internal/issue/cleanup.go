@@ -18,8 +18,12 @@ const giveUpCleaning = 7 * 24 * time.Hour
 const sharedRest = time.Minute
 
 // CleanUp takes away one challenge of an order that has ended, even one whose
-// present was lost in a crash. It stays while another order shows the same.
+// present was lost in a crash. It stays while another order shows the same. One
+// that is not due is left as it is.
 func (r *Room) CleanUp(ctx context.Context, c certfleet.StoredChallenge, now time.Time) error {
+	if due, err := r.DB.CleanUpDue(ctx, c.ID, now); err != nil || !due {
+		return err
+	}
 	if err := r.claim(ctx, now, func(tx *store.Tx, until time.Time) error { return tx.ClaimCleanUp(ctx, c.ID, until) }); err != nil {
 		return err
 	}

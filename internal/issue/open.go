@@ -27,7 +27,7 @@ func (r *Room) Open(ctx context.Context, id int64, now time.Time) error {
 	}
 	if cert.DueAt.After(now) {
 		// A limit may free earlier than it said.
-		if room, err := r.DB.WaitsFor(ctx, id); err != nil || room == "" {
+		if in, err := r.DB.LetIn(ctx, id, now); err != nil || !in {
 			return err
 		}
 	}
@@ -81,16 +81,16 @@ func (r *Room) draft(ctx context.Context, cert *certfleet.Certificate) (*certfle
 	if err != nil {
 		return nil, err
 	}
-	if err := r.forbidden(ctx, cert); err != nil {
+	if err := r.forbidden(ctx, cert.Tenant, cert.Names); err != nil {
 		return nil, err
 	}
 	return r.draftFor(ctx, cert, policy, "")
 }
 
-// forbidden refuses a certificate of whose names one was put on the blocklist.
-func (r *Room) forbidden(ctx context.Context, cert *certfleet.Certificate) error {
-	for _, n := range cert.Names {
-		b, err := r.DB.BlockedBy(ctx, cert.Tenant, n)
+// forbidden refuses names of which one was put on the blocklist.
+func (r *Room) forbidden(ctx context.Context, tenant int64, names []certfleet.Name) error {
+	for _, n := range names {
+		b, err := r.DB.BlockedBy(ctx, tenant, n)
 		if err == nil {
 			return &certfleet.Error{Kind: certfleet.Denied, Msg: fmt.Sprintf("%s is on the blocklist (%s %s)", n, b.Kind, b.Pattern), Advice: "leave the name out, or take it off with certfleet blocklist remove"}
 		}

@@ -108,6 +108,9 @@ func (r *Room) place(ctx context.Context, j *job) (time.Duration, error) {
 		j.order.Problem, j.order.ProblemType, j.order.Advice = reason, "rateLimited", "wait: the CA named this time itself"
 		return until.Sub(j.now), r.commit(ctx, j, nil)
 	}
+	if err := r.forbidden(ctx, j.order.Tenant, j.order.Names); err != nil {
+		return 0, err // it may have waited long
+	}
 	req, err := r.request(ctx, j)
 	if err != nil {
 		return 0, err

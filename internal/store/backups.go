@@ -130,6 +130,7 @@ func (t *Tx) FillPage(ctx context.Context, policy int64, size int) (bool, error)
 	if err != nil {
 		return false, err
 	}
+	from := after
 	for _, c := range list {
 		after = c.ID
 		if c.VersionID == 0 || c.State == certfleet.Removed {
@@ -140,9 +141,9 @@ func (t *Tx) FillPage(ctx context.Context, policy int64, size int) (bool, error)
 		}
 	}
 	if len(list) < size {
-		_, err := t.change(ctx, "DELETE FROM backup_fill WHERE policy_id = $1", policy)
-		return false, err
+		n, err := t.change(ctx, "DELETE FROM backup_fill WHERE policy_id = $1 AND after_id = $2", policy, from)
+		return n == 0, err // it was asked for anew meanwhile
 	}
-	_, err = t.change(ctx, "UPDATE backup_fill SET after_id = $1 WHERE policy_id = $2", after, policy)
+	_, err = t.change(ctx, "UPDATE backup_fill SET after_id = $1 WHERE policy_id = $2 AND after_id = $3", after, policy, from)
 	return true, err
 }

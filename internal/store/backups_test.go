@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -142,4 +143,45 @@ func TestAPolicysCertificatesAreFilledPageByPage(t *testing.T) {
 			t.Errorf("%d backups are due, %v; want %d", len(due), err, got)
 		}
 	})
+}
+
+// TestAFillThatIsAskedForAnewBeginsAnew has a page of the old one end behind the
+// new question.
+func TestAFillThatIsAskedForAnewBeginsAnew(t *testing.T) {
+	db := storetest.Postgres(t)
+	f := newFleet(t, db)
+	for i := range 6 {
+		c := &certfleet.Certificate{Label: fmt.Sprint("more-", i), Names: f.cert.Names, PolicyID: f.policy.ID}
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AddCertificate(ctx, c, "operator") })
+	}
+	page := func(ctx context.Context, tx *store.Tx) error { _, err := tx.FillPage(ctx, f.policy.ID, 3); return err }
+	at := func() int64 {
+		t.Helper()
+		list, err := db.DueBackupFills(t.Context(), now, 10)
+		if err != nil || len(list) != 1 {
+			t.Fatalf("fills %+v, %v", list, err)
+		}
+		return list[0].AfterID
+	}
+	write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.FillBackups(ctx, f.policy.ID) })
+	write(t, db, page)
+	first := at()
+	late := make(chan error, 1)
+	write(t, db, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.FillBackups(ctx, f.policy.ID); err != nil {
+			return err
+		}
+		if _, err := tx.DueBackupFills(ctx, now, 1); err != nil { // what is asked for has left
+			return err
+		}
+		go func() { late <- try(t, db, page) }()
+		time.Sleep(200 * time.Millisecond) // it waits for this row
+		return nil
+	})
+	if err := <-late; err != nil {
+		t.Fatal(err)
+	}
+	if got := at(); got > first {
+		t.Errorf("it goes on behind %d, and leaves out what was asked for", got)
+	}
 }

@@ -181,6 +181,12 @@ func (q Q) DueCleanups(ctx context.Context, now time.Time, limit int) ([]certfle
 	return challenges.list(ctx, q, "WHERE clean_due_at > 0 AND clean_due_at <= $1 ORDER BY clean_due_at LIMIT $2", now.UnixMilli(), limit)
 }
 
+// CleanUpDue reports whether a challenge is to be taken away by now.
+func (q Q) CleanUpDue(ctx context.Context, id int64, now time.Time) (bool, error) {
+	n, err := q.number(ctx, "SELECT count(*) FROM challenge WHERE id = $1 AND clean_due_at > 0 AND clean_due_at <= $2", id, now.UnixMilli())
+	return n > 0, err
+}
+
 // ClaimCleanUp takes a challenge that is to be taken away now, which is due again
 // when the lease ends. Of two nodes one wins.
 func (t *Tx) ClaimCleanUp(ctx context.Context, id int64, until time.Time) error {

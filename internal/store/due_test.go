@@ -100,6 +100,9 @@ func TestDueListsStopAtNow(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if is, err := db.CleanUpDue(ctx, ch.ID, at); err != nil || is != (len(cleanups) == 1) {
+				t.Errorf("at %v the challenge itself is due: %v, %v; listed are %+v", at, is, err, cleanups)
+			}
 			return fmt.Sprint(len(certs), len(orders), len(deliveries), len(polls), len(cleanups))
 		}
 		if got := count(now.Add(-time.Millisecond)); got != "0 0 0 0 0" {

@@ -58,13 +58,10 @@ var dueByLane = func() string {
 	return strings.Join(out, " UNION ALL ")
 }()
 
-// WaitsFor is the bucket in whose room a certificate waits, empty for none.
-func (q Q) WaitsFor(ctx context.Context, certificate int64) (string, error) {
-	list, err := q.strings(ctx, "SELECT waits_for FROM certificate WHERE id = $1", certificate)
-	if err != nil || len(list) == 0 {
-		return "", err
-	}
-	return list[0], nil
+// LetIn reports whether a certificate waits for a limit that has tokens again.
+func (q Q) LetIn(ctx context.Context, certificate int64, now time.Time) (bool, error) {
+	n, err := q.number(ctx, "SELECT count(*) FROM certificate c JOIN bucket b ON b.k = c.waits_for WHERE c.id = $1 AND c.waits_for <> '' AND b.free_at > 0 AND b.free_at <= $2", certificate, now.UnixMilli())
+	return n > 0, err
 }
 
 // DueByShare are a few due certificates of each of the next tenants after one,

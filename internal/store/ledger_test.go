@@ -115,11 +115,12 @@ func TestWhoWaitsForALimitIsLeftAloneUntilItFrees(t *testing.T) {
 			open, e4 := db.OpenRooms(ctx, room.FreeAt, 10)
 			count, e5 := db.Rooms(ctx)
 			next, e6 := db.NextDue(ctx)
-			key, e7 := db.WaitsFor(ctx, f.cert.ID)
-			if (key == room.Key) != (len(inside) == 1) {
-				t.Errorf("it waits for %q, and in that room are %+v", key, inside)
+			early, e7 := db.LetIn(ctx, f.cert.ID, now)
+			in, e8 := db.LetIn(ctx, f.cert.ID, room.FreeAt)
+			if early || in != (len(inside) == 1) {
+				t.Errorf("it is let in early: %v, in time: %v; in its room are %+v", early, in, inside)
 			}
-			for _, err := range []error{e1, e2, e3, e4, e5, e6, e7} {
+			for _, err := range []error{e1, e2, e3, e4, e5, e6, e7, e8} {
 				if err != nil {
 					t.Fatal(err)
 				}

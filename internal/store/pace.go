@@ -132,7 +132,10 @@ func (t *Tx) LockTarget(ctx context.Context, g *certfleet.StoredTarget) (time.Ti
 	if _, err := t.change(ctx, "UPDATE target SET pace_at = pace_at WHERE id = $1", lock); err != nil {
 		return time.Time{}, err
 	}
-	at, err := t.number(ctx, "SELECT pace_at FROM target WHERE id = $1", g.ID)
+	at, err := t.number(ctx, "SELECT CASE paused WHEN 0 THEN pace_at ELSE -1 END FROM target WHERE id = $1", g.ID)
+	if err == nil && at < 0 {
+		return time.Time{}, ErrStale
+	}
 	return certfleet.FromMillis(at), err
 }
 

@@ -162,6 +162,11 @@ func TestATargetsPaceIsKept(t *testing.T) {
 			}
 			return nil
 		})
+		g[0].Paused = true
+		write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SaveTarget(ctx, &g[0]) })
+		if err := try(t, db, func(ctx context.Context, tx *store.Tx) error { _, err := tx.LockTarget(ctx, &g[0]); return err }); !errors.Is(err, store.ErrStale) {
+			t.Errorf("a target that was paused meanwhile is handed something: %v", err)
+		}
 		for i, want := range []bool{false, true, true} {
 			if busy, err := db.GroupBusy(ctx, &g[i], now); err != nil || busy != want {
 				t.Errorf("for %s the group is busy: %v, %v", g[i].Label, busy, err)

@@ -64,7 +64,8 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 		"due parked":    func(q store.Q) error { _, err := q.DueParked(ctx, now, 500); return err },
 		"due in a lane": func(q store.Q) error { _, err := q.DueInLane(ctx, certfleet.LaneNew, "", now, 300); return err },
 		"due by lane":   func(q store.Q) error { _, err := q.DueByLane(ctx, now, 300); return err },
-		"waits for":     func(q store.Q) error { _, err := q.WaitsFor(ctx, 1); return err },
+		"let in":        func(q store.Q) error { _, err := q.LetIn(ctx, 1, now); return err },
+		"clean up due":  func(q store.Q) error { _, err := q.CleanUpDue(ctx, 1, now); return err },
 		"due by share": func(q store.Q) error {
 			_, err := q.DueByShare(ctx, certfleet.LaneNew, "", "a", now, 64, 8)
 			return err
