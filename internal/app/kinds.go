@@ -153,6 +153,9 @@ func (a *App) ageDue(ctx context.Context, now time.Time, _ int) ([]int64, error)
 // age removes a batch at a time, so that nobody waits long for the writer.
 func (a *App) age(ctx context.Context) error {
 	now, keep := time.Now(), a.Config.Retention
+	if due, err := a.ageDue(ctx, now, 1); err != nil || len(due) == 0 {
+		return err
+	}
 	if err := a.forgetLookups(ctx, now.Add(-time.Duration(keep.Lookups))); err != nil {
 		return err
 	}

@@ -54,8 +54,8 @@ func (r *Room) Do(ctx context.Context, id int64) error {
 	if err != nil {
 		return err
 	}
-	if d.DueAt.IsZero() || d.DueAt.After(time.Now()) {
-		return nil
+	if now := time.Now(); d.DueAt.IsZero() || d.DueAt.After(now) || d.LeaseUntil.After(now) {
+		return nil // it was queued twice, or waited too long
 	}
 	target, err := r.DB.Target(ctx, d.TargetID)
 	if err != nil {

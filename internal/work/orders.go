@@ -38,8 +38,8 @@ func Orders(db *store.DB, owner string, step StepFunc) Kind {
 			if err != nil {
 				return err
 			}
-			if o.Manual || !o.Live() || o.DueAt.After(time.Now()) {
-				return nil
+			if now := time.Now(); o.Manual || !o.Live() || o.DueAt.After(now) || o.LeaseUntil.After(now) {
+				return nil // it was queued twice, or waited too long
 			}
 			p, in := pass(ctx, o.Lane)
 			defer p.end()
