@@ -2,6 +2,8 @@ package work
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -25,15 +27,22 @@ const (
 
 // feed queues what is due until ctx ends: whenever few rows wait, a commit wants
 // action, or something becomes due. What becomes due by itself is the leader's to
-// queue; the others look now and then in case there is none.
-func (q *queue) feed(ctx context.Context) {
+// queue; the others look now and then in case there is none. It returns errGone
+// when somebody took the queue's tables away.
+func (q *queue) feed(ctx context.Context) error {
 	wakes, off := q.w.DB.Wakes()
 	defer off()
 	f := &feeder{queue: q, looked: map[string]time.Time{}, reaped: time.Now()} // whoever started us has freed the dead
 	for woken := true; ctx.Err() == nil; {
-		pause, err := f.round(ctx, woken)
+		if woken {
+			f.woken = time.Now()
+		}
+		pause, err := f.bounded(ctx, woken)
+		if errors.Is(err, errGone) {
+			return err
+		}
 		if err != nil && ctx.Err() == nil {
-			q.w.Log.Warn("cannot queue due work", "err", err, "advice", "see whether the database answers; it is tried again in a second")
+			f.log.Warn("cannot queue due work", "err", err, "advice", "see whether the database answers; it is tried again in a second")
 		}
 		began, timer := time.Now(), time.NewTimer(pause)
 		apart := soon
@@ -50,6 +59,7 @@ func (q *queue) feed(ctx context.Context) {
 		timer.Stop()
 		sleep(ctx, apart-time.Since(began))
 	}
+	return nil
 }
 
 // feeder is the state of feed.
@@ -57,7 +67,18 @@ type feeder struct {
 	*queue
 	looked map[string]time.Time
 	reaped time.Time
-	asked  time.Time // when this process looked last though it does not lead
+	asked  time.Time     // when this process looked last though it does not lead
+	woken  time.Time     // when a commit wanted action last
+	late   time.Duration // the last pause before something that is due and that no kind lists
+}
+
+// answer is how long the database may take for one look.
+const answer = 30 * time.Second
+
+func (f *feeder) bounded(ctx context.Context, woken bool) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	return f.round(ctx, woken)
 }
 
 // round looks once, if it is for this process to look, and says when to look again.
@@ -81,8 +102,11 @@ func (f *feeder) round(ctx context.Context, woken bool) (time.Duration, error) {
 }
 
 // reap takes over what a killed process of this host left, long before its lease
-// ends.
+// ends, and says of what this process works on that it does.
 func (f *feeder) reap(ctx context.Context) (bool, error) {
+	if err := f.beat(ctx, f.jobs(), f.w.DB.Lease()); err != nil {
+		return false, err
+	}
 	freed, err := f.freeDead(ctx)
 	if err != nil {
 		return false, err
@@ -90,37 +114,42 @@ func (f *feeder) reap(ctx context.Context) (bool, error) {
 	return freed, FreeDead(ctx, f.w.DB)
 }
 
-// sweep queues what is due, as far as there is room.
+// sweep queues what is due, as far as there is room. A kind that cannot say what
+// is due keeps no other waiting.
 func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 	in, err := f.held(ctx, f.w.DB.Lease())
 	if err != nil {
 		return look, err
 	}
-	waiting, begun := f.count(in)
+	f.w.gated(in)
+	n := f.count(in)
 	var list []river.InsertManyParams
 	var stale []int64
+	var wrong error
 	busy := false
 	for _, k := range f.w.Kinds {
-		n := waiting[k.Name]
-		if n >= perKind/2 && time.Since(f.looked[k.Name]) < full {
+		n := n[k.Name]
+		if n.waiting >= perKind/2 && time.Since(f.looked[k.Name]) < full {
 			busy = true
 			continue
 		}
 		f.looked[k.Name] = time.Now()
-		ids, err := k.Due(ctx, time.Now(), perKind+n+begun[k.Name])
+		ids, err := k.Due(ctx, time.Now(), perKind+n.waiting+n.begun+n.resting)
 		if err != nil {
-			return look, err
+			wrong = errors.Join(wrong, fmt.Errorf("find due %s: %w", k.Name, err))
+			continue
 		}
 		busy = busy || len(ids) > 0
-		chosen, gone := choose(k.Name, f.w.idle(k.Name, ids), in, perKind-n)
+		chosen, gone := choose(k.Name, f.w.idle(k.Name, ids), in, n.room(), f.woken)
 		list, stale = append(list, chosen...), append(stale, gone...)
-		f.ahead[k.Name].n.Store(int64(n + len(chosen)))
-		f.ahead[k.Name].more.Store(n+len(chosen) >= perKind)
+		f.ahead[k.Name].n.Store(int64(n.waiting + len(chosen)))
+		f.ahead[k.Name].more.Store(n.waiting+len(chosen) >= perKind)
 	}
-	if err := f.put(ctx, list, stale); err != nil {
+	if err := errors.Join(f.put(ctx, list, stale), wrong); err != nil {
 		return look, err
 	}
 	if busy {
+		f.late = 0
 		return look / 4, nil
 	}
 	return f.next(ctx)
@@ -129,7 +158,7 @@ func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 // put takes away what nobody works on any more, and queues.
 func (f *feeder) put(ctx context.Context, list []river.InsertManyParams, stale []int64) error {
 	if len(stale) > 0 {
-		if err := f.drop(ctx, stale); err != nil {
+		if err := f.drop(ctx, stale, f.w.DB.Lease()); err != nil {
 			return err
 		}
 	}
@@ -137,45 +166,74 @@ func (f *feeder) put(ctx context.Context, list []river.InsertManyParams, stale [
 		return nil
 	}
 	_, err := f.river.InsertMany(ctx, list)
-	return err
+	return gone(err)
 }
 
 // next is how long to sleep: until the next due time, at most until the next look.
+// What is due by its row and not by its kind, which knows more, is looked for ever
+// less often.
 func (f *feeder) next(ctx context.Context) (time.Duration, error) {
 	next, err := f.w.DB.NextDue(ctx)
 	if err != nil || next.IsZero() {
 		return look, err
 	}
-	return min(max(time.Until(next), 10*time.Millisecond), look), nil
+	if left := time.Until(next); left > 0 {
+		f.late = 0
+		return min(max(left, 10*time.Millisecond), look), nil
+	}
+	f.late = min(max(2*f.late, 10*time.Millisecond), look)
+	return f.late, nil
 }
 
-// count is how many rows of each kind wait, and how many were begun.
-func (f *feeder) count(in map[row]held) (waiting, begun map[string]int) {
-	waiting, begun = map[string]int{}, map[string]int{}
-	for r, h := range in {
-		if h.begun && !f.w.atGate(r) {
-			begun[r.kind]++
-		} else {
-			waiting[r.kind]++
-		}
+// counted is how many rows of a kind wait, how many were begun, and how many rest
+// after they failed.
+type counted struct{ waiting, begun, resting int }
+
+// room is how many more may be queued. What rests takes up none, or some rows that
+// always fail would keep all others out; but there is an end to how many do.
+func (n counted) room() int {
+	if n.resting > 10*perKind {
+		return 0
 	}
-	return waiting, begun
+	return perKind - n.waiting
 }
+
+func (f *feeder) count(in map[row]held) map[string]counted {
+	out := map[string]counted{}
+	for r, h := range in {
+		n := out[r.kind]
+		switch {
+		case h.rests:
+			n.resting++
+		case h.begun && !f.w.atGate(r):
+			n.begun++
+		default:
+			n.waiting++
+		}
+		out[r.kind] = n
+	}
+	return out
+}
+
+// breath is how long a row rests at least after it failed, however many commits
+// want action.
+const breath = 2 * time.Second
 
 // choose picks of the due ids of a kind, most urgent first, those to queue: as
 // many as there is room for, and beyond that what is more urgent than a row that
 // waits already. A row that is due although somebody began it a lease ago is
-// nobody's any more, and its job is to go.
-func choose(kind string, ids []int64, in map[row]held, room int) (list []river.InsertManyParams, gone []int64) {
+// nobody's any more, and its job is to go; so is that of a row that rests after it
+// failed, when a commit has wanted action since.
+func choose(kind string, ids []int64, in map[row]held, room int, woken time.Time) (list []river.InsertManyParams, gone []int64) {
 	last := -1
 	for i, id := range ids {
-		if h, ok := in[row{kind, id}]; ok && !h.begun {
+		if h, ok := in[row{kind, id}]; ok && !h.begun && !h.rests {
 			last = i
 		}
 	}
 	for i, id := range ids {
 		h, ok := in[row{kind, id}]
-		if ok && !h.stale || len(list) >= room && i > last {
+		if ok && !h.stale && !h.again(woken) || len(list) >= room && i > last {
 			continue
 		}
 		if ok {
@@ -188,4 +246,9 @@ func choose(kind string, ids []int64, in map[row]held, room int) (list []river.I
 		list = append(list, river.InsertManyParams{Args: job{kind, id}, InsertOpts: opts})
 	}
 	return list, gone
+}
+
+// again reports whether what rests is to be tried now because of a commit.
+func (h held) again(woken time.Time) bool {
+	return h.rests && h.tried.Before(woken) && time.Since(h.tried) > breath
 }

@@ -23,8 +23,18 @@ func newGate(places int) *gate { return &gate{free: places} }
 // back is the lane of who was in already: ahead of all others.
 const back certfleet.Lane = -1
 
-// enter waits for a place. False says that ctx or the process ended first.
+// enter waits for a place. False says that ctx or the process ended first; nothing
+// is begun then, even if a place came in the same moment.
 func (g *gate) enter(ctx context.Context, lane certfleet.Lane) bool {
+	in := g.wait(ctx, lane)
+	if in && Stopping(ctx) {
+		g.leave()
+		return false
+	}
+	return in
+}
+
+func (g *gate) wait(ctx context.Context, lane certfleet.Lane) bool {
 	w := g.join(lane)
 	if w == nil {
 		return true

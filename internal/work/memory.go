@@ -59,11 +59,21 @@ func (m *memory) leader(context.Context) (string, error) { return m.id, nil }
 // freeDead has nothing to do: the queue died with who held something.
 func (m *memory) freeDead(context.Context) (bool, error) { return false, nil }
 
-func (m *memory) drop(context.Context, []int64) error { return nil }
+func (m *memory) drop(ctx context.Context, jobs []int64, _ time.Duration) error {
+	for _, id := range jobs { // few: what rests
+		if _, err := m.db.ExecContext(ctx, "DELETE FROM river_job WHERE id = $1 AND state <> 'running'", id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beat has nobody to tell.
+func (m *memory) beat(context.Context, []int64, time.Duration) error { return nil }
 
 func (m *memory) held(ctx context.Context, _ time.Duration) (map[row]held, error) {
-	rows, err := m.db.QueryContext(ctx, `SELECT id, json_extract(args, '$.of'), json_extract(args, '$.id'), state = 'running' FROM river_job
-		WHERE state IN ('available', 'running', 'retryable', 'scheduled')`)
+	rows, err := m.db.QueryContext(ctx, `SELECT id, json_extract(args, '$.of'), json_extract(args, '$.id'), state = 'running', attempt > 0 AND state <> 'running',
+		coalesce(86400 * (julianday('now') - julianday(attempted_at)), 0) FROM river_job WHERE state IN ('available', 'running', 'retryable', 'scheduled')`)
 	if err != nil {
 		return nil, err
 	}
@@ -72,10 +82,17 @@ func (m *memory) held(ctx context.Context, _ time.Duration) (map[row]held, error
 	for rows.Next() {
 		var r row
 		var h held
-		if err := rows.Scan(&h.id, &r.kind, &r.id, &h.begun); err != nil {
+		var ago float64
+		if err := rows.Scan(&h.id, &r.kind, &r.id, &h.begun, &h.rests, &ago); err != nil {
 			return nil, err
 		}
+		h.tried = before(ago)
 		out[r] = h
 	}
 	return out, rows.Err()
+}
+
+// before is a moment that the database reckons as so many seconds ago.
+func before(seconds float64) time.Time {
+	return time.Now().Add(-time.Duration(seconds * float64(time.Second)))
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,16 +60,19 @@ type client interface {
 // held is a piece that River has.
 type held struct {
 	id    int64
-	begun bool // somebody works on it
-	stale bool // since longer than a claim may be held without renewing it
+	begun bool      // somebody works on it
+	stale bool      // and has not said so for longer than a claim may be held without renewing it
+	rests bool      // it failed and is tried again later
+	tried time.Time // when it was begun last
 }
 
 // tables is what we ask of River's tables that it does not tell itself.
 type tables interface {
 	held(ctx context.Context, lease time.Duration) (map[row]held, error)
-	leader(ctx context.Context) (string, error) // empty where there is none now
-	freeDead(ctx context.Context) (bool, error) // true when somebody dead held something
-	drop(ctx context.Context, jobs []int64) error
+	leader(ctx context.Context) (string, error)                        // empty where there is none now
+	freeDead(ctx context.Context) (bool, error)                        // true when somebody dead held something
+	drop(ctx context.Context, jobs []int64, lease time.Duration) error // of those that are stale or rest
+	beat(ctx context.Context, jobs []int64, lease time.Duration) error // says that this process works on these and on no others
 	close()
 }
 
@@ -81,6 +86,10 @@ type queue struct {
 	ahead map[string]*level
 	low   chan struct{} // gets a value when few of a kind wait and more are due
 	stops context.Context
+	log   *slog.Logger
+
+	mu   sync.Mutex
+	mine map[int64]bool // River's jobs that are worked on or wait at the gate here; guarded by mu
 }
 
 // level is how many rows of a kind wait, as far as this process knows.
@@ -112,7 +121,8 @@ var clients atomic.Int64
 
 // queue opens the queue that goes with the store.
 func (w *Work) queue(ctx context.Context) (*queue, error) {
-	q := &queue{w: w, id: fmt.Sprintf("%s~%d", w.Owner, clients.Add(1)), gate: newGate(w.workers()), ahead: map[string]*level{}, low: make(chan struct{}, 1), stops: ctx}
+	q := &queue{w: w, id: fmt.Sprintf("%s~%d", w.Owner, clients.Add(1)), gate: newGate(w.workers()), ahead: map[string]*level{}, low: make(chan struct{}, 1), stops: ctx,
+		log: slog.New(newCalm(w.Log.Handler())), mine: map[int64]bool{}}
 	for _, k := range w.Kinds {
 		q.ahead[k.Name] = &level{}
 	}
@@ -153,8 +163,7 @@ const poll = 5 * time.Second
 
 // open migrates River's tables and makes a client, which is not started yet.
 func open[T any](ctx context.Context, q *queue, driver riverdriver.Driver[T]) (client, error) {
-	log := slog.New(&important{q.w.Log.Handler()})
-	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: log})
+	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: q.log})
 	if err != nil {
 		return nil, err
 	}
@@ -164,19 +173,11 @@ func open[T any](ctx context.Context, q *queue, driver riverdriver.Driver[T]) (c
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &worker{q: q})
 	return river.NewClient(driver, &river.Config{
-		ID: q.id, Workers: workers, Queues: q.queues(), Logger: log, RetryPolicy: ladder{},
+		ID: q.id, Workers: workers, Queues: q.queues(), Logger: q.log, RetryPolicy: ladder{},
 		FetchCooldown: 50 * time.Millisecond, FetchPollInterval: poll,
 		JobTimeout:                  -1, // every wait in there has its own end
 		CompletedJobRetentionPeriod: 10 * time.Second, DiscardedJobRetentionPeriod: time.Hour,
 	})
-}
-
-// important lets warnings through: River tells much of what it does.
-type important struct{ slog.Handler }
-
-// Enabled is slog's question.
-func (h *important) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
 }
 
 // worker does pieces of all kinds.
@@ -188,6 +189,8 @@ type worker struct {
 // Work does one.
 func (d *worker) Work(ctx context.Context, j *river.Job[job]) error {
 	q := d.q
+	q.take(j.ID)
+	defer q.leave(j.ID)
 	k, err := q.w.KindNamed(j.Args.Of)
 	if err != nil {
 		return river.JobCancel(err) // another release's
@@ -208,15 +211,45 @@ func (d *worker) Work(ctx context.Context, j *river.Job[job]) error {
 	return q.w.do(ctx, k, r.id)
 }
 
+// take notes a job as this process's until it leaves it.
+func (q *queue) take(job int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.mine[job] = true
+}
+
+func (q *queue) leave(job int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.mine, job)
+}
+
+// jobs are those that were taken and not left.
+func (q *queue) jobs() []int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Collect(maps.Keys(q.mine))
+}
+
+// moment is how long work may take to end that was cut off: what it claimed is
+// given back, for which the store has ten seconds.
+const moment = 12 * time.Second
+
 // stop lets what is in flight finish, and cuts it off when that takes too long.
 func (q *queue) stop(ctx context.Context) error {
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.w.grace())
+	ctx = context.WithoutCancel(ctx)
+	grace, cancel := context.WithTimeout(ctx, q.w.grace())
 	defer cancel()
 	err := q.river.Stop(grace)
 	if err == nil || !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return q.river.StopAndCancel(context.WithoutCancel(ctx))
+	cut, cancel := context.WithTimeout(ctx, moment)
+	defer cancel()
+	if err = q.river.StopAndCancel(cut); errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("end the work: %d rows are still worked on %s after they were cut off", len(q.w.Running()), moment)
+	}
+	return err
 }
 
 // who is the process behind a client's name.

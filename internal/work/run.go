@@ -2,7 +2,9 @@ package work
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -56,12 +58,40 @@ func (w *Work) Run(ctx context.Context) error {
 	if q == nil {
 		return err
 	}
+	for {
+		err := q.run(ctx)
+		if !errors.Is(err, errGone) {
+			return err
+		}
+		w.Log.Warn("somebody took the tables of the queue away; they are made anew, and nothing is lost", "err", err)
+		if q = w.anew(ctx); q == nil {
+			return nil
+		}
+	}
+}
+
+// run has River work until ctx ends, or its tables are gone.
+func (q *queue) run(ctx context.Context) error {
 	defer q.close()
 	if err := q.river.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("start the queue of work: %w", err)
+		return fmt.Errorf("start the queue of work: %w", gone(err))
 	}
-	q.feed(ctx)
-	return q.stop(ctx)
+	err := q.feed(ctx)
+	return errors.Join(err, q.stop(ctx))
+}
+
+// anew opens the queue when its tables are gone, as soon as that is possible; nil
+// says that ctx ended first.
+func (w *Work) anew(ctx context.Context) *queue {
+	log := slog.New(newCalm(w.Log.Handler()))
+	for sleep(ctx, time.Second) {
+		q, err := w.queue(ctx)
+		if err == nil {
+			return q
+		}
+		log.Warn("cannot open the queue of work", "err", err)
+	}
+	return nil
 }
 
 func (w *Work) grace() time.Duration {

@@ -109,6 +109,18 @@ func (w *Work) atGate(j row) bool {
 	return ok && since.IsZero()
 }
 
+// gated adds the rows that wait at this process's gate to those that River has: it
+// may have lost them meanwhile.
+func (w *Work) gated(in map[row]held) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for r, since := range w.running {
+		if _, ok := in[r]; !ok && since.IsZero() {
+			in[r] = held{begun: true}
+		}
+	}
+}
+
 // idle are those of the rows of a kind that this process has not begun; what waits
 // at the gate is as good as not begun.
 func (w *Work) idle(kind string, ids []int64) []int64 {

@@ -40,7 +40,10 @@ wait $pid
 cd /
 rm -rf "$2"`
 
-func startServer() (*server, error) {
+func startServer() (*server, error) { return newServer(watch) }
+
+// newServer makes a server that the script runs.
+func newServer(script string) (*server, error) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(found) == 0 {
 		return nil, errNotInstalled
@@ -56,7 +59,7 @@ func startServer() (*server, error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, out), os.RemoveAll(s.dir))
 	}
-	if err := s.run(); err != nil {
+	if err := s.run(script); err != nil {
 		return nil, err
 	}
 	return s, s.ready(ctx)
@@ -99,8 +102,8 @@ func (s *server) command(c *exec.Cmd) *exec.Cmd {
 	return c
 }
 
-func (s *server) run() (err error) {
-	c := s.command(exec.Command("/bin/sh", "-c", watch, "sh", s.bin, s.dir))
+func (s *server) run(script string) (err error) {
+	c := s.command(exec.Command("/bin/sh", "-c", script, "sh", s.bin, s.dir))
 	if s.hold, err = c.StdinPipe(); err != nil {
 		return err
 	}
