@@ -32,7 +32,7 @@ const (
 func (q *queue) feed(ctx context.Context) error {
 	wakes, off := q.w.DB.Wakes()
 	defer off()
-	f := &feeder{queue: q, looked: map[string]time.Time{}, reaped: time.Now()} // whoever started us has freed the dead
+	f := &feeder{queue: q, looked: map[string]time.Time{}}
 	for woken := true; ctx.Err() == nil; {
 		if woken {
 			f.woken = time.Now()
@@ -91,7 +91,7 @@ func (f *feeder) round(ctx context.Context, woken bool) (time.Duration, error) {
 		}
 		woken = woken || freed
 	}
-	if !woken && time.Since(f.asked) < reap {
+	if !woken && time.Since(f.asked) < leaderless {
 		leader, err := f.leader(ctx)
 		if err != nil || leader != f.id && leader != "" {
 			return look, err

@@ -8,11 +8,13 @@ import (
 	"time"
 )
 
-// look is how often the leader asks the store for what became due, reap how often
-// any process asks, and looks for work that a dead one of its host held.
+// look is how often the leader asks the store for what became due, leaderless how
+// often any process asks, and reap how often each looks for what a dead one of its
+// host held: an order goes on within five seconds of a kill.
 const (
-	look = time.Second
-	reap = 5 * time.Second
+	look       = time.Second
+	leaderless = 5 * time.Second
+	reap       = 3 * time.Second
 )
 
 // Drain works until nothing is due any more or ctx ends. What becomes due within

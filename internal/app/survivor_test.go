@@ -1,0 +1,142 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/certfleet/certfleet"
+	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
+)
+
+// TestANodeGoesOnWithWhatAnotherWasKilledAt has two nodes at work on one PostgreSQL.
+// One dies at a place of an order, and the other, which is in the middle of its own
+// work, goes on with all that the dead one held, long before its claims end.
+func TestANodeGoesOnWithWhatAnotherWasKilledAt(t *testing.T) {
+	t.Parallel()
+	storetest.PostgresURL(t) // skips here when there is no server
+	for _, place := range []string{"placing", "placed", "intended", "presented", "answered", "key made", "finalized", "downloaded"} {
+		t.Run(place, func(t *testing.T) {
+			if place != "finalized" {
+				trial.InFull(t)
+			}
+			t.Parallel()
+			n := newNestAt(t, storetest.PostgresURL(t))
+			n.want("first.example")
+			n.start("never")
+			n.settled(1)
+			doomed := n.start(place)
+			held := n.heldAtDeath(doomed)
+			began := time.Now()
+			for _, was := range held {
+				until(t, "go on", func() (bool, string) {
+					o, err := n.db.Order(t.Context(), was.ID)
+					return err == nil && o.Owner != was.Owner && o.Rev > was.Rev, fmt.Sprintf("%+v %v", o, err)
+				})
+			}
+			on := time.Since(began)
+			t.Logf("the other went on with %d orders after %s", len(held), on.Round(time.Millisecond))
+			if on > soonAfter {
+				t.Errorf("it went on only after %s", on.Round(time.Millisecond))
+			}
+			n.allIssued(held)
+		})
+	}
+}
+
+// settled waits until so many orders have been issued.
+func (n *nest) settled(want int) {
+	n.Helper()
+	until(n, "issue", func() (bool, string) {
+		list, _, err := n.db.Orders(n.Context(), store.OrderFilter{State: "issued", Limit: 1000})
+		return err == nil && len(list) >= want, fmt.Sprint(len(list), " issued ", err)
+	})
+}
+
+// heldAtDeath asks for certificates until the node died with one, and returns the
+// orders that it held then.
+func (n *nest) heldAtDeath(doomed *node) (held []certfleet.Order) {
+	n.Helper()
+	for i := 0; ; i++ {
+		select {
+		case <-doomed.ended:
+			n.dies(doomed)
+			return n.heldBy(doomed)
+		case <-time.After(100 * time.Millisecond):
+		}
+		if i >= 300 {
+			n.Fatal("the node never came to the place where it dies")
+		}
+		n.more(fmt.Sprintf("more%d.example", i))
+	}
+}
+
+// heldBy are the orders that a process held when it died.
+func (n *nest) heldBy(c *node) (held []certfleet.Order) {
+	n.Helper()
+	live, _, err := n.db.Orders(n.Context(), store.OrderFilter{State: "live", Limit: 1000})
+	if err != nil {
+		n.Fatal(err)
+	}
+	for _, o := range live {
+		if ownedBy(o.Owner, c.Process.Pid) {
+			held = append(held, o)
+		}
+	}
+	if len(held) == 0 {
+		n.Fatalf("the dead node held none of %d live orders", len(live))
+	}
+	return held
+}
+
+func ownedBy(owner string, pid int) bool {
+	var at int
+	_, rest, _ := strings.Cut(owner, "/")
+	_, err := fmt.Sscanf(rest, "%d/", &at)
+	return err == nil && at == pid
+}
+
+// more asks for another certificate by the policy that there is.
+func (n *nest) more(name string) {
+	n.Helper()
+	names, err := certfleet.ParseNames([]string{name})
+	if err != nil {
+		n.Fatal(err)
+	}
+	err = n.db.Tx(context.WithoutCancel(n.Context()), time.Now(), func(tx *store.Tx) error {
+		return tx.AddCertificate(n.Context(), &certfleet.Certificate{Label: name, Names: names, PolicyID: 1, DueAt: tx.Now(), Lane: certfleet.LaneNew}, "operator")
+	})
+	if err != nil {
+		n.Fatal(err)
+	}
+}
+
+// allIssued wants every order issued, and no new-order sent twice but those of a
+// dead node whose answers it may not have lived to write down.
+func (n *nest) allIssued(held []certfleet.Order) {
+	n.Helper()
+	var all []certfleet.Order
+	until(n, "issue all", func() (bool, string) {
+		var err error
+		all, _, err = n.db.Orders(n.Context(), store.OrderFilter{Limit: 1000})
+		for _, o := range all {
+			if o.State != certfleet.OrderIssued {
+				return false, string(o.State) + " " + o.Problem
+			}
+		}
+		return err == nil, fmt.Sprint(err)
+	})
+	most := int64(len(all))
+	for _, o := range held {
+		if o.URL == "" {
+			most++
+		}
+	}
+	if got := n.placed.Load(); got < int64(len(all)) || got > most {
+		n.Errorf("the CA took %d orders for %d", got, len(all))
+	}
+}
