@@ -87,6 +87,26 @@ func (l Lane) String() string {
 	return "backfill"
 }
 
+// Yields is how long what is due in the lane lets the lanes before it pass: what is
+// due goes by its due time and this. So no lane is shut out, except by emergencies
+// and what expires, which go before all others whenever they come.
+func (l Lane) Yields() time.Duration {
+	const always = 10 * 365 * 24 * time.Hour
+	switch {
+	case l <= LaneEmergency:
+		return -2 * always
+	case l <= LaneExpiring:
+		return -always
+	case l <= LaneWaiting:
+		return 0
+	case l <= LaneNew:
+		return 30 * time.Second
+	case l <= LaneRoutine:
+		return time.Minute
+	}
+	return 5 * time.Minute
+}
+
 // Domain is what we know of a Name: where it came from, how it is challenged,
 // whether it is parked.
 type Domain struct {

@@ -52,11 +52,6 @@ func (q Q) LastOrder(ctx context.Context, certificate int64) (*certfleet.Order, 
 	return orders.one(ctx, q, "WHERE certificate_id = $1 AND slot <> 'backup' ORDER BY id DESC", certificate)
 }
 
-// DueOrders are the orders to step now, urgent lanes first, that nobody holds.
-func (q Q) DueOrders(ctx context.Context, now time.Time, limit int) ([]certfleet.Order, error) {
-	return orders.list(ctx, q, "WHERE state IN ('wanted', 'open') AND manual = 0 AND "+anyLane+" AND due_at <= $1 AND lease_until <= $1 ORDER BY lane, due_at, id LIMIT $2", now.UnixMilli(), limit)
-}
-
 // ClaimOrder takes a due order for owner until the lease ends. The write repeats
 // what made it due, so that of two nodes one wins.
 func (t *Tx) ClaimOrder(ctx context.Context, o *certfleet.Order, owner string, until time.Time) error {

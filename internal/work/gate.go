@@ -10,7 +10,8 @@ import (
 )
 
 // gate lets so many orders be worked on at a time. Those that wait for it go by
-// their lane; who was in before goes ahead of all that are not begun yet.
+// their lane and by when they came (certfleet.Lane.Yields); who was in before goes
+// ahead of all that are not begun yet.
 type gate struct {
 	mu      sync.Mutex
 	free    int     // guarded by mu
@@ -22,6 +23,14 @@ func newGate(places int) *gate { return &gate{free: places} }
 
 // back is the lane of who was in already: ahead of all others.
 const back certfleet.Lane = -1
+
+// turn is the moment by which who comes now in a lane goes before others.
+func turn(lane certfleet.Lane) time.Time {
+	if lane == back {
+		return time.Time{}
+	}
+	return time.Now().Add(lane.Yields())
+}
 
 // enter waits for a place. False says that ctx or the process ended first; nothing
 // is begun then, even if a place came in the same moment.
@@ -57,7 +66,7 @@ func (g *gate) join(lane certfleet.Lane) *waiter {
 		return nil
 	}
 	g.arrived++
-	w := &waiter{lane: lane, nth: g.arrived, in: make(chan struct{})}
+	w := &waiter{turn: turn(lane), nth: g.arrived, in: make(chan struct{})}
 	heap.Push(&g.queue, w)
 	return w
 }
@@ -86,7 +95,7 @@ func (g *gate) leave() {
 
 // waiter is one that waits for a place.
 type waiter struct {
-	lane certfleet.Lane
+	turn time.Time
 	nth  int
 	in   chan struct{} // closed when the place is given
 	at   int           // in the queue; -1 when out of it
@@ -97,10 +106,10 @@ type waiting []*waiter
 // Len, Less, Swap, Push and Pop are those of heap.Interface.
 func (q waiting) Len() int { return len(q) }
 
-// Less is the order of lanes, and within one of arrival.
+// Less is the order of turns, and of equal ones that of arrival.
 func (q waiting) Less(i, j int) bool {
-	if q[i].lane != q[j].lane {
-		return q[i].lane < q[j].lane
+	if c := q[i].turn.Compare(q[j].turn); c != 0 {
+		return c < 0
 	}
 	return q[i].nth < q[j].nth
 }
