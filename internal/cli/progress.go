@@ -12,6 +12,7 @@ import (
 type busy struct {
 	p    *program
 	done chan struct{}
+	once sync.Once // closes done
 	gone sync.WaitGroup
 
 	mu   sync.Mutex
@@ -36,9 +37,9 @@ func (b *busy) says() string {
 	return b.what
 }
 
-// end returns when nothing is written any more.
+// end returns when nothing is written any more; it may be called again.
 func (b *busy) end() {
-	close(b.done)
+	b.once.Do(func() { close(b.done) })
 	b.gone.Wait()
 }
 

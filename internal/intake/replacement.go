@@ -29,6 +29,8 @@ func ReplacementSpec(n api.NewReplacement) (certfleet.ReplacementSpec, error) {
 		return s, invalid("make several replacements", fmt.Sprintf("%d serials are too many for one", len(s.Serials)))
 	case !s.Narrow():
 		return s, invalid("name an issuer, a profile, serials, times or labels", "a replacement of everything is not asked for by mistake")
+	case !s.IssuedAfter.IsZero() && !s.IssuedBefore.IsZero() && !s.IssuedAfter.Before(s.IssuedBefore):
+		return s, invalid("give the earlier moment first; the later one is not included", "nothing was issued between a moment and an earlier one")
 	case !s.RevokeBy.IsZero() && !s.Revoke:
 		return s, invalid("add revoke, or leave revoke_by out", "a time by which all are revoked is given, and nothing is to be revoked")
 	}
@@ -114,8 +116,8 @@ func (r Room) TurnReplacement(ctx context.Context, id int64, to certfleet.Replac
 }
 
 func orNo(err error, what string) error {
-	if err != nil {
+	if err != nil && certfleet.KindOf(err) != certfleet.NotFound {
 		return err
 	}
-	return &certfleet.Error{Kind: certfleet.NotFound, Msg: "no such " + what}
+	return &certfleet.Error{Kind: certfleet.NotFound, Msg: "no such " + what, Advice: "see certfleet replace --list"}
 }
