@@ -3,6 +3,7 @@ package issue
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -28,6 +29,7 @@ func (r *Room) Foretell(ctx context.Context, p *certfleet.Replacement) (*Foretol
 		if err != nil {
 			return nil, err
 		}
+		var again []certfleet.Version // that get another
 		for _, v := range list {
 			i, ok, err := r.item(ctx, p, &v)
 			if err != nil {
@@ -40,6 +42,12 @@ func (r *Room) Foretell(ctx context.Context, p *certfleet.Replacement) (*Foretol
 			if err := r.countAt(ctx, at, &v, i.State == certfleet.ItemWanted); err != nil {
 				return nil, err
 			}
+			if i.State == certfleet.ItemWanted {
+				again = append(again, v)
+			}
+		}
+		if err := r.countSets(ctx, p, at, again, time.Now()); err != nil {
+			return nil, err
 		}
 		after, more = last, next
 	}
@@ -59,6 +67,9 @@ type toldAt struct {
 	orders  int            // versions that another takes the place of
 	ends    int            // versions that are revoked, if any are
 	domains map[string]int // orders by registered domain, where the CA counts those
+	used    int            // orders for sets of names of which the CA has issued all it does in a while
+	usedFor time.Duration  // the longest that one of them waits
+	unready int            // of them, those that wait beyond the time at which all are revoked
 }
 
 // countAt counts a version at its authority. One that was imported has none: its
@@ -94,6 +105,40 @@ func (r *Room) countAt(ctx context.Context, at map[int64]*toldAt, v *certfleet.V
 	return nil
 }
 
+// countSets counts the versions whose exact set of names was issued so often that
+// the next one waits.
+func (r *Room) countSets(ctx context.Context, p *certfleet.Replacement, at map[int64]*toldAt, list []certfleet.Version, now time.Time) error {
+	type set struct {
+		at    *toldAt
+		touch plan.Touch
+	}
+	sets := map[string]set{}
+	for _, v := range list {
+		a := at[v.AuthorityID]
+		if a == nil {
+			continue
+		}
+		for _, t := range a.Touches(plan.Asking{Names: v.Names, SameSet: true, InWindow: plan.Window{Start: v.ARIStart, End: v.ARIEnd}.Holds(now)}) {
+			if t.Key.Limit == plan.PerSet && !t.Free {
+				sets[t.Key.String()] = set{a, t}
+			}
+		}
+	}
+	all, err := r.DB.BucketsIn(ctx, slices.Collect(maps.Keys(sets)))
+	for k, b := range all {
+		s := sets[k]
+		_, ok, frees := s.touch.Open(plan.Bucket{TAT: b.FullAt, Held: b.Held}, now)
+		if ok {
+			continue
+		}
+		s.at.used, s.at.usedFor = s.at.used+1, max(s.at.usedFor, frees.Sub(now))
+		if frees.After(p.Spec.RevokeBy) {
+			s.at.unready++
+		}
+	}
+	return err
+}
+
 // foretell adds how long so many orders and revocations take.
 func (a *toldAt) foretell(p *certfleet.Replacement, out *Foretold) {
 	says := func(t plan.Pacing, n int, what string) {
@@ -113,11 +158,14 @@ func (a *toldAt) foretell(p *certfleet.Replacement, out *Foretold) {
 		}
 	}
 	says(worst, most, "orders for "+which)
+	if a.used > 0 {
+		says(plan.Pacing{Takes: a.usedFor, Limit: plan.PerSet}, a.used, "orders for names that had all of theirs")
+	}
 	if !p.Spec.Revoke {
 		return
 	}
 	says(a.Revoking(a.ends), a.ends, "revocations")
 	if !p.Spec.RevokeBy.IsZero() {
-		out.Late += int64(max(late, behind))
+		out.Late += int64(max(late, behind, a.unready))
 	}
 }

@@ -228,6 +228,45 @@ func TestAPlanSaysHowManyCannotBeReadyInTime(t *testing.T) {
 	})
 }
 
+// TestAPlanKnowsWhichSetsHadAllOfTheirs has one name that was issued as often as
+// the CA does in a week, beside three that were not.
+func TestAPlanKnowsWhichSetsHadAllOfTheirs(t *testing.T) {
+	t.Parallel()
+	f := newFleetAt(t, storetest.SQLite(t), "letsencrypt", fakeca.Options{})
+	certs := f.want(certfleet.LaneNew, many("u%d.example", 4)...)
+	f.tx(func(ctx context.Context, tx *store.Tx) error {
+		for i, cert := range certs {
+			v := &certfleet.Version{Tenant: 1, CertificateID: cert.ID, AuthorityID: f.auth.ID, Names: cert.Names, Issuer: "Used", Serial: fmt.Sprint(i + 1), Fingerprint: fmt.Sprint("u", i), NotBefore: tx.Now(), NotAfter: tx.Now().Add(90 * dayLong)}
+			if err := tx.AddVersion(ctx, v, nil); err != nil {
+				return err
+			}
+			cert.VersionID = v.ID
+			if err := tx.SaveCertificate(ctx, cert); err != nil {
+				return err
+			}
+		}
+		week := store.Bucket{Name: "certificates-per-set", N: 5, Period: 7 * dayLong}
+		empty, half := week, week
+		empty.Key, empty.FullAt = "letsencrypt||certificates-per-set|u0.example", tx.Now().Add(7*dayLong)
+		half.Key, half.FullAt = "letsencrypt||certificates-per-set|u1.example", tx.Now().Add(3*dayLong)
+		return tx.SaveBuckets(ctx, []store.Bucket{empty, half})
+	})
+	told := func(by time.Duration) *issue.Foretold {
+		got, err := f.room.Foretell(t.Context(), &certfleet.Replacement{Tenant: 1, Spec: certfleet.ReplacementSpec{Issuer: "Used", Revoke: true, RevokeBy: time.Now().Add(by)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	soon, late := told(24*time.Hour), told(48*time.Hour)
+	if soon.Takes < 33*time.Hour || soon.Takes > 34*time.Hour || soon.Late != 1 || len(soon.Limits) != 1 || !strings.Contains(soon.Limits[0], "certificates-per-set of letsencrypt: 1 orders") {
+		t.Errorf("it says %+v; want one that waits for 33 hours", soon)
+	}
+	if late.Late != 0 {
+		t.Errorf("%d cannot be ready in two days; want none", late.Late)
+	}
+}
+
 // TestAPlanKnowsTheLimitOnADomain is at a CA that exempts no renewals.
 func TestAPlanKnowsTheLimitOnADomain(t *testing.T) {
 	t.Parallel()

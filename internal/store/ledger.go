@@ -166,6 +166,26 @@ func (q Q) BucketsOf(ctx context.Context, name string, limit int) ([]Bucket, err
 	return buckets.list(ctx, q, "WHERE name = $1 ORDER BY full_at DESC LIMIT $2", name, limit)
 }
 
+// BucketsIn are the buckets of the keys as they stand, by key, without those that
+// are full.
+func (q Q) BucketsIn(ctx context.Context, keys []string) (map[string]Bucket, error) {
+	out := make(map[string]Bucket, len(keys))
+	for part := range slices.Chunk(keys, 500) {
+		args := make([]any, len(part))
+		for i, k := range part {
+			args[i] = k
+		}
+		list, err := buckets.list(ctx, q, "WHERE k IN ("+marks(len(args))+") AND name <> ''", args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range list {
+			out[b.Key] = b
+		}
+	}
+	return out, nil
+}
+
 // Rooms counts the certificates that wait, by the bucket they wait for.
 func (q Q) Rooms(ctx context.Context) (map[string]int64, error) {
 	rows, err := q.x.QueryContext(ctx, "SELECT waits_for, count(*) FROM certificate WHERE waits_for <> '' AND due_at > 0 AND state = 'active' GROUP BY waits_for")

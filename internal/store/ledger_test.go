@@ -48,6 +48,10 @@ func TestBucketsAreKeptWhileTheyTellSomething(t *testing.T) {
 		if list, err := db.BucketsOf(t.Context(), "new-orders", 10); err != nil || len(list) != 1 {
 			t.Errorf("buckets of new-orders: %+v, %v", list, err)
 		}
+		some, err := db.BucketsIn(t.Context(), []string{full.Key, used.Key})
+		if err != nil || len(some) != 1 || !same(some[used.Key], want) {
+			t.Errorf("buckets by their keys: %+v, %v; want the one that is used", some, err)
+		}
 	})
 }
 

@@ -85,7 +85,7 @@ func asks(t *testing.T, db *store.DB) map[string][]store.Asked {
 		"open rooms":   func(q store.Q) error { _, err := q.OpenRooms(ctx, now, 50); return err },
 		"rooms":        func(q store.Q) error { _, err := q.Rooms(ctx); return err },
 		"limits": func(q store.Q) error {
-			for _, err := range []error{second(q.BucketsOf(ctx, "new-orders", 50)), second(q.HeldBy(ctx, 1)), second(q.PausesOf(ctx, now, []string{"a", "b"})), second(q.Overrides(ctx, 1))} {
+			for _, err := range []error{second(q.BucketsOf(ctx, "new-orders", 50)), second(q.BucketsIn(ctx, []string{"a", "b"})), second(q.HeldBy(ctx, 1)), second(q.PausesOf(ctx, now, []string{"a", "b"})), second(q.Overrides(ctx, 1))} {
 				if err != nil {
 					return err
 				}
