@@ -120,7 +120,7 @@ type (
 	AuthorityChange = api.AuthorityChange
 	// Directory is what a CA says of itself now.
 	Directory = api.Directory
-	// LimitsQuery says since when requests are counted.
+	// LimitsQuery says since when requests are counted, and which buckets are meant.
 	LimitsQuery = api.LimitsQuery
 	// Limits are what CAs allow and what is left of it, what they told us to wait
 	// for, and the requests that were made.

@@ -2,9 +2,10 @@ package api
 
 import "time"
 
-// LimitsQuery says since when requests are counted.
+// LimitsQuery says since when requests are counted, and which buckets are meant.
 type LimitsQuery struct {
 	Since string `query:"since" doc:"How far back, such as 7d; empty means 7d."`
+	Name  string `query:"name" doc:"A name or label: all buckets that its next order touches, the full ones too, instead of the emptiest."`
 }
 
 // Limits are what CAs allow and what is left of it, what they told us to wait

@@ -18,12 +18,14 @@ func (p *program) limitsCommand() *cobra.Command {
 		Use:   "limits",
 		Short: "Show what CAs allow, what is left of it, and what they told us to wait for",
 		Long: `Show what is left of the limits of each CA by our own count, how many certificates
-wait for each, what a CA told us to wait for, and the requests that were made.
+wait for each, what a CA told us to wait for, and the requests that were made. Of
+limits on names the fifty emptiest buckets are listed; --name shows those of a name.
 --clear forgets what was counted and learned of one limit, as after names were
 unpaused on the CA's page; who waits for it has a turn at once.`,
-		Example: "  certfleet limits\n  certfleet limits --since 1d --json\n  certfleet limits --clear 'letsencrypt||certificates-per-domain|shop.example'",
+		Example: "  certfleet limits\n  certfleet limits --name shop.example\n  certfleet limits --since 1d --json\n  certfleet limits --clear 'letsencrypt||certificates-per-domain|shop.example'",
 	}
 	cmd.Flags().Var(&since, "since", "how far back requests are counted, such as 1d (default 7d)")
+	cmd.Flags().StringVar(&q.Name, "name", "", "every bucket that the next order for this `NAME` or label touches, full ones too")
 	cmd.Flags().StringVar(&clear, "clear", "", "forget what is kept under this `KEY`")
 	return p.group(cmd, func(cmd *cobra.Command) error {
 		if clear != "" {

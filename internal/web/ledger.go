@@ -109,6 +109,35 @@ func (l *ledger) ofAccounts(ctx context.Context, db *store.DB) ([]api.LimitBucke
 	return res, nil
 }
 
+// touched are the buckets that an order for the names touches at one of our
+// authorities, as they stand.
+func (l *ledger) touched(ctx context.Context, db *store.DB, names []certfleet.Name) ([]api.LimitBucket, error) {
+	var keys []string
+	as := map[string]plan.Limit{}
+	for _, a := range l.accounts {
+		book := l.books[a.AuthorityID]
+		if book == nil || a.URL == "" || a.State != certfleet.AccountValid {
+			continue
+		}
+		for _, t := range book.Touches(plan.Asking{Account: a.URL, Names: names}) {
+			k := t.Key.String()
+			if _, done := as[k]; !done {
+				keys, as[k] = append(keys, k), t.Limit
+			}
+		}
+	}
+	rows, err := db.BucketsIn(ctx, keys)
+	out := []api.LimitBucket{}
+	for _, k := range keys {
+		b, limit := rows[k], as[k]
+		b.Key, b.Name, b.N, b.Period, b.Burst = k, string(limit.Name), limit.Count, limit.Period, limit.Burst
+		if w, ok := l.bucket(b); ok {
+			out = append(out, w)
+		}
+	}
+	return out, err
+}
+
 // may reports whether the tenant may see what is kept under a key, and clear it.
 func (l *ledger) may(key string) bool {
 	k, ok := plan.ParseKey(key)

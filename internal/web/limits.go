@@ -58,8 +58,26 @@ func (s *server) limits(ctx context.Context, q *api.LimitsQuery) (*out[api.Limit
 	for _, o := range l.overrides {
 		res.Overrides = append(res.Overrides, l.override(o))
 	}
-	res.Buckets, err = l.list(ctx, s.DB)
+	if q.Name != "" {
+		res.Buckets, err = s.bucketsFor(ctx, l, q.Name)
+	} else {
+		res.Buckets, err = l.list(ctx, s.DB)
+	}
 	return &out[api.Limits]{res}, err
+}
+
+// bucketsFor are the buckets that the next order touches of the certificate with
+// that label or name, or of one for the name alone where nobody wants it.
+func (s *server) bucketsFor(ctx context.Context, l *ledger, subject string) ([]api.LimitBucket, error) {
+	st := &story{now: l.now}
+	if err := s.wanting(ctx, st, subject); err != nil {
+		return nil, err
+	}
+	names := []certfleet.Name{st.name}
+	if st.cert != nil {
+		names = st.cert.Names
+	}
+	return l.touched(ctx, s.DB, names)
 }
 
 func (s *server) clearLimit(ctx context.Context, in *ask[api.ClearLimit]) (*out[api.Done], error) {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,36 @@ func TestLimitsShowWhatIsLeftAndWhoWaits(t *testing.T) {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("metrics lack %s", want)
 		}
+	}
+}
+
+// TestTheBucketsOfANameAreAllListed has a CA that an operator knows three limits
+// of, one of which the name has used.
+func TestTheBucketsOfANameAreAllListed(t *testing.T) {
+	k, key := limited(t)
+	const used = "test-ca||certificates-per-set|a.example.com"
+	for _, limit := range []string{"certificates-per-set", "certificates-per-domain"} {
+		k.ok("PUT", "/v1/limits/override", `{"authority":"test-ca","limit":"`+limit+`","count":5,"period":"7d"}`)
+	}
+	k.change(func(ctx context.Context, tx *store.Tx) error {
+		return tx.SaveBuckets(ctx, []store.Bucket{{Key: used, Name: "certificates-per-set", N: 5, Period: 7 * 24 * time.Hour, FullAt: tx.Now().Add(7 * 24 * time.Hour)}})
+	})
+	for subject, want := range map[string]map[string]int{
+		"a.example.com": {key: 0, used: 0, "test-ca||certificates-per-domain|example.com": 5},
+		"b.example.com": {key: 0, "test-ca||certificates-per-set|b.example.com": 5, "test-ca||certificates-per-domain|example.com": 5},
+	} {
+		var l api.Limits
+		k.ok("GET", "/v1/limits?name="+subject, "").into(k.t, &l)
+		got := map[string]int{}
+		for _, b := range l.Buckets {
+			got[b.Key] = b.Left
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: left of each %v, want %v", subject, got, want)
+		}
+	}
+	if r := k.do(k.tokens[certfleet.ScopeRead], "GET", "/v1/limits?name=not_a_name!", ""); r.status != 400 && r.status != 422 && r.status != 404 {
+		t.Errorf("what is no name answers %d", r.status)
 	}
 }
 
