@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -24,7 +25,7 @@ func TestTheGateGoesByLaneAndThenByArrival(t *testing.T) {
 	if !g.enter(t.Context(), 5) {
 		t.Fatal("an empty gate lets nobody in")
 	}
-	arrivals := []certfleet.Lane{3, 1, back, 3, 1, back, 2}
+	arrivals := []certfleet.Lane{certfleet.LaneRoutine, certfleet.LaneWaiting, back, certfleet.LaneRoutine, certfleet.LaneWaiting, back, certfleet.LaneNew}
 	order := make(chan int, len(arrivals))
 	var all sync.WaitGroup
 	for i, lane := range arrivals {
@@ -50,6 +51,29 @@ func TestTheGateGoesByLaneAndThenByArrival(t *testing.T) {
 	if g.free != 1 || g.queued() != 0 {
 		t.Errorf("afterwards %d places are free and %d wait", g.free, g.queued())
 	}
+}
+
+// TestTheGateShutsNoLaneOut has who waits for long go before more urgent lanes, but
+// for those that always go first.
+func TestTheGateShutsNoLaneOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(0)
+		var got []certfleet.Lane
+		for _, lane := range []certfleet.Lane{certfleet.LaneBackfill, certfleet.LaneRoutine, certfleet.LaneNew, certfleet.LaneExpiring} {
+			go func() {
+				if g.enter(t.Context(), lane) {
+					got = append(got, lane)
+					g.leave()
+				}
+			}()
+			time.Sleep(certfleet.LaneRoutine.Yields())
+		}
+		g.leave()
+		synctest.Wait()
+		if want := []certfleet.Lane{certfleet.LaneExpiring, certfleet.LaneRoutine, certfleet.LaneNew, certfleet.LaneBackfill}; !slices.Equal(got, want) {
+			t.Errorf("they went in as %v, want %v", got, want)
+		}
+	})
 }
 
 // TestNoPlaceIsLostWhenManyGiveUp has waiters give up in the very moment in which
