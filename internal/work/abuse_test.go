@@ -138,15 +138,27 @@ func (l *lines) String() string {
 
 func (l *lines) count() int { return strings.Count(l.String(), "\n") }
 
+func (l *lines) log() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
 // turn runs a node of its own until the returned func stops it and says how long
 // that took.
 func turn(t *testing.T, db *store.DB, owner string, kinds ...*pile) (*lines, func() time.Duration) {
 	t.Helper()
 	said := &lines{}
-	w := &work.Work{DB: db, Owner: owner, Log: slog.New(slog.NewTextHandler(said, nil)), Grace: 5 * time.Second}
+	w := &work.Work{DB: db, Owner: owner, Log: said.log(), Grace: 5 * time.Second}
 	for _, p := range kinds {
 		w.Kinds = append(w.Kinds, p.kind())
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s said:\n%.6000s", owner, said)
+		}
+	})
+	return said, running(t, w)
+}
+
+// running has w run until the returned func is called, or the test ends.
+func running(t *testing.T, w *work.Work) func() time.Duration {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
@@ -156,18 +168,13 @@ func turn(t *testing.T, db *store.DB, owner string, kinds ...*pile) (*lines, fun
 		select {
 		case err := <-ended:
 			if err != nil {
-				t.Errorf("%s ended with %v", owner, err)
+				t.Errorf("%s ended with %v", w.Owner, err)
 			}
 		case <-time.After(trial.Patience):
-			t.Errorf("%s did not end", owner)
+			t.Errorf("%s did not end", w.Owner)
 		}
 		return time.Since(began)
 	})
-	t.Cleanup(func() {
-		stop()
-		if t.Failed() {
-			t.Logf("%s said:\n%.6000s", owner, said)
-		}
-	})
-	return said, stop
+	t.Cleanup(func() { stop() })
+	return stop
 }

@@ -7,9 +7,7 @@ import (
 	"time"
 )
 
-// calm is the log of the queue. River tells much of what it does, of which only
-// warnings pass, and when the database is gone each of its parts says so again and
-// again: the same words pass twice a minute.
+// calm is a log that says the same words twice a minute at most.
 type calm struct {
 	slog.Handler
 	*spoken
@@ -26,11 +24,6 @@ const quietFor = 30 * time.Second
 
 func newCalm(h slog.Handler) *calm {
 	return &calm{h, &spoken{last: map[string]time.Time{}, kept: map[string]int{}}}
-}
-
-// Enabled is slog's question.
-func (c *calm) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn && c.Handler.Enabled(ctx, l)
 }
 
 // WithAttrs is slog's.
@@ -62,4 +55,31 @@ func (s *spoken) passes(words string) (kept int, ok bool) {
 	kept = s.kept[words]
 	s.last[words], s.kept[words] = time.Now(), 0
 	return kept, true
+}
+
+// rivers is River's log. It tells much of what it does, of which only warnings pass.
+// When the database is gone each of its dozens of parts says so: all it says is
+// taken for the same words.
+type rivers struct{ slog.Handler }
+
+// Enabled is slog's question.
+func (h rivers) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+}
+
+// WithAttrs is slog's.
+func (h rivers) WithAttrs(a []slog.Attr) slog.Handler { return rivers{h.Handler.WithAttrs(a)} }
+
+// WithGroup is slog's.
+func (h rivers) WithGroup(name string) slog.Handler { return rivers{h.Handler.WithGroup(name)} }
+
+// Handle puts River's words beside ours. It goes on by itself after each of them.
+func (h rivers) Handle(ctx context.Context, r slog.Record) error {
+	out := slog.NewRecord(r.Time, slog.LevelWarn, "trouble with the queue of work, which goes on by itself", r.PC)
+	out.AddAttrs(slog.String("said", r.Message))
+	r.Attrs(func(a slog.Attr) bool {
+		out.AddAttrs(a)
+		return true
+	})
+	return h.Handler.Handle(ctx, out)
 }

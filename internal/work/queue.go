@@ -163,7 +163,8 @@ const poll = 5 * time.Second
 
 // open migrates River's tables and makes a client, which is not started yet.
 func open[T any](ctx context.Context, q *queue, driver riverdriver.Driver[T]) (client, error) {
-	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: q.log})
+	log := slog.New(rivers{q.log.Handler()})
+	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: log})
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +174,7 @@ func open[T any](ctx context.Context, q *queue, driver riverdriver.Driver[T]) (c
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &worker{q: q})
 	return river.NewClient(driver, &river.Config{
-		ID: q.id, Workers: workers, Queues: q.queues(), Logger: q.log, RetryPolicy: ladder{},
+		ID: q.id, Workers: workers, Queues: q.queues(), Logger: log, RetryPolicy: ladder{},
 		FetchCooldown: 50 * time.Millisecond, FetchPollInterval: poll,
 		JobTimeout:                  -1, // every wait in there has its own end
 		CompletedJobRetentionPeriod: 10 * time.Second, DiscardedJobRetentionPeriod: time.Hour,

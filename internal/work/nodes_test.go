@@ -1,0 +1,133 @@
+package work_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
+	"github.com/certfleet/certfleet/internal/work"
+)
+
+// TestAnotherNodeGoesOnWithWhatAKilledOneBegan kills the node that leads.
+func TestAnotherNodeGoesOnWithWhatAKilledOneBegan(t *testing.T) {
+	trial.InFull(t)
+	for _, c := range []struct {
+		what, name  string
+		end         func(t *testing.T, pid int)
+		least, most time.Duration
+	}{
+		{"of the same host", "", kill, 0, 7 * time.Second}, // each five seconds it looks for the dead
+		{"of another host", "elsewhere/1/1/1", kill, childLease - 6*time.Second, childLease + 7*time.Second},
+		{"that sleeps", "", sleepLong, childLease - 6*time.Second, childLease + 7*time.Second},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Parallel()
+			url := storetest.PostgresURL(t)
+			pid := child(t, url, c.name).Process.Pid
+			p := newPile("rows", 1, done)
+			_, stop := turn(t, openStore(t, url), work.OwnerName(), p)
+			time.Sleep(childLease + 2*time.Second) // as long as it lives it is left alone, whatever it does with its lease
+			if _, tried, _ := p.state(); tried != 0 {
+				t.Error("what the other works on was begun once more")
+			}
+			began := time.Now()
+			c.end(t, pid)
+			p.empties(t)
+			took := time.Since(began)
+			t.Log("went on after", took)
+			if took < c.least || took > c.most {
+				t.Errorf("it went on after %s, want %s to %s", took, c.least, c.most)
+			}
+			p.add(2, 1)
+			p.empties(t)
+			stop()
+		})
+	}
+}
+
+func kill(t *testing.T, pid int) {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+}
+
+func sleepLong(t *testing.T, pid int) {
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Error(err)
+	}
+}
+
+func openStore(t *testing.T, url string) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), url, store.Options{Lease: childLease})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// number asks for one by a connection of its own.
+func number(t *testing.T, url, question string) (n int, err error) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	return n, db.QueryRowContext(context.Background(), question).Scan(&n)
+}
+
+// leads waits until a node of this name leads.
+func leads(t *testing.T, url, name string) {
+	t.Helper()
+	trial.Until(t, "lead", func() (bool, string) {
+		n, err := number(t, url, "SELECT count(*) FROM river_leader WHERE leader_id LIKE '"+name+"~%'")
+		return n == 1, fmt.Sprint(err)
+	})
+}
+
+// TestTheOthersFeedWhenTheLeaderEnds stops the leader as an update does.
+func TestTheOthersFeedWhenTheLeaderEnds(t *testing.T) {
+	trial.InFull(t)
+	url := storetest.PostgresURL(t)
+	first, second := newPile("rows", 0, done), newPile("rows", 1, done)
+	_, stopFirst := turn(t, openStore(t, url), "first", first)
+	leads(t, url, "first")
+	_, stopSecond := turn(t, openStore(t, url), "second", second)
+	second.empties(t)
+	stopFirst()
+	began := time.Now()
+	for i := range int64(4) {
+		second.add(i+2, 1)
+		second.empties(t)
+	}
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("four rows that became due one after the other took %s", took)
+	}
+	stopSecond()
+}
+
+// TestTwoNodesStartAtOnceOnAnEmptyDatabase is the first start of a fleet.
+func TestTwoNodesStartAtOnceOnAnEmptyDatabase(t *testing.T) {
+	url := storetest.EmptyPostgresURL(t)
+	const nodes = 3
+	var piles [nodes]*pile
+	var all sync.WaitGroup
+	for i := range nodes {
+		piles[i] = newPile("rows", 0, done)
+		piles[i].add(int64(1000*i), 100)
+		all.Go(func() { turn(t, openStore(t, url), fmt.Sprint("node-", i), piles[i]) })
+	}
+	all.Wait()
+	for _, p := range piles { // each knows its own rows only, and may do those of others
+		trial.Until(t, "begin work", func() (bool, string) { _, tried, _ := p.state(); return tried > 0, "nothing" })
+	}
+}
