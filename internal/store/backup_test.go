@@ -68,6 +68,9 @@ func fillStore(t *testing.T, db *store.DB) *fleet {
 				if _, err := tx.KeepFormer(ctx, 0, "version", 7, 1); err != nil {
 					return err
 				}
+				if err := tx.KeepHighestFormer(ctx, 0, "version", 9); err != nil {
+					return err
+				}
 				return tx.PutACMEDNS(ctx, store.ACMEDNS{Solver: "s", Name: n, FullDomain: "d", Sealed: []byte{3}})
 			},
 		} {

@@ -190,6 +190,28 @@ func TestACMEDNSCredentialIsReplaced(t *testing.T) {
 				t.Errorf("behind %q: %+v, %v; want %d", after, list, err, n)
 			}
 		}
+		number := store.ACMEDNSNumber("s a.example.com")
+		find := func() {
+			t.Helper()
+			if got, err := db.ACMEDNSByNumber(ctx, 0, number); err != nil || !same(*got, want) {
+				t.Errorf("by its number: %+v, %v; want %+v", got, err, want)
+			}
+			if got, err := db.ACMEDNSByNumber(ctx, 2, number); certfleet.KindOf(err) != certfleet.NotFound {
+				t.Errorf("of another tenant: %+v, %v", got, err)
+			}
+		}
+		find()
+		if _, err := db.Raw().ExecContext(ctx, "UPDATE acmedns SET number = 0"); err != nil { // as an older release stores it
+			t.Fatal(err)
+		}
+		for _, n := range []int{1, 0} {
+			rows, err := db.UnnumberedACMEDNS(ctx, 0, 10)
+			if err != nil || len(rows) != n {
+				t.Errorf("without a number: %+v, %v; want %d", rows, err, n)
+			}
+			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.NumberACMEDNS(ctx, rows) })
+		}
+		find()
 		if _, err := db.ACMEDNS(ctx, 0, "other", want.Name); certfleet.KindOf(err) != certfleet.NotFound {
 			t.Errorf("another solver's credential: %v; want not found", err)
 		}

@@ -30,7 +30,24 @@ func (t *Tx) KeepFormer(ctx context.Context, tenant int64, kind string, former, 
 // HasFormer reports whether any number is noted for a tenant.
 func (q Q) HasFormer(ctx context.Context, tenant int64) (bool, error) {
 	n, err := q.number(ctx, "SELECT count(*) FROM (SELECT 1 FROM former WHERE tenant_id = $1 LIMIT 1) AS first", orDefault(tenant))
+	if err != nil || n > 0 {
+		return n > 0, err
+	}
+	n, err = q.number(ctx, "SELECT count(*) FROM (SELECT 1 FROM former_highest WHERE tenant_id = $1 LIMIT 1) AS first", orDefault(tenant))
 	return n > 0, err
+}
+
+// KeepHighestFormer notes that numbers of a kind went up to one; a lower one than is
+// noted changes nothing.
+func (t *Tx) KeepHighestFormer(ctx context.Context, tenant int64, kind string, highest int64) error {
+	_, err := t.change(ctx, `INSERT INTO former_highest (tenant_id, kind, highest) VALUES ($1, $2, $3)
+		ON CONFLICT (tenant_id, kind) DO UPDATE SET highest = excluded.highest WHERE excluded.highest > former_highest.highest`, orDefault(tenant), kind, highest)
+	return err
+}
+
+// HighestFormer is up to where numbers of a kind were given out, zero for nowhere.
+func (q Q) HighestFormer(ctx context.Context, tenant int64, kind string) (int64, error) {
+	return q.number(ctx, "SELECT coalesce(max(highest), 0) FROM former_highest WHERE tenant_id = $1 AND kind = $2", orDefault(tenant), kind)
 }
 
 // Former are the objects that had the numbers, by number; those that are noted.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"maps"
 	"math"
 	"strconv"
@@ -60,6 +61,27 @@ func TestFormerNumbersLeadToObjects(t *testing.T) {
 		}
 		if got, err := db.Former(ctx, 2, "version", 5); err != nil || len(got) != 0 {
 			t.Errorf("of another tenant: %v, %v", got, err)
+		}
+	})
+}
+
+func TestTheHighestFormerNumberStays(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx := t.Context()
+		write(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.KeepHighestFormer(ctx, 0, "version", 7), tx.KeepHighestFormer(ctx, 0, "version", 900), tx.KeepHighestFormer(ctx, 0, "version", 8), tx.KeepHighestFormer(ctx, 0, "key", 3))
+		})
+		for _, c := range []struct {
+			tenant int64
+			kind   string
+			want   int64
+		}{{0, "version", 900}, {1, "key", 3}, {0, "domain", 0}, {2, "version", 0}} {
+			if got, err := db.HighestFormer(ctx, c.tenant, c.kind); err != nil || got != c.want {
+				t.Errorf("%+v: %d, %v", c, got, err)
+			}
+		}
+		if has, err := db.HasFormer(ctx, 0); err != nil || !has {
+			t.Errorf("it has none: %v, %v", has, err)
 		}
 	})
 }
