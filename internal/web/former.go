@@ -12,7 +12,7 @@ import (
 
 func (s *server) formerRoutes() {
 	on(s, "POST", "/v1/former", route{certfleet.ScopeAdmin, "keep-former", "fleet", "Keep numbers that objects had in a system that was taken over",
-		"The routes of peter_sslers find the objects by them. A number that is kept stays with its object."}, s.keepFormer)
+		"The routes of peter_sslers find the objects by them. A number that is kept stays with its object; one up to the highest that is not kept is nobody's there."}, s.keepFormer)
 }
 
 // room is by how much ids here begin above the highest number there, whose system
@@ -53,12 +53,17 @@ func (s *server) keepFormer(ctx context.Context, in *ask[api.FormerNumbers]) (*o
 		if err := s.wouldKeep(ctx, tx.Q, b.Kind, objects, &kept); err != nil {
 			return err
 		}
+		highest := b.Highest
 		for number, id := range objects {
 			if _, err := tx.KeepFormer(ctx, tenant(ctx), b.Kind, number, id); err != nil {
 				return err
 			}
+			highest = max(highest, number)
 		}
-		return nil
+		if highest == 0 {
+			return nil
+		}
+		return tx.KeepHighestFormer(ctx, tenant(ctx), b.Kind, highest)
 	})
 	return answer(kept), err
 }

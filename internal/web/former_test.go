@@ -87,7 +87,7 @@ func TestObjectsAreFoundByFormerNumbers(t *testing.T) {
 		path, field string
 		want        any
 	}{
-		{"/x509-certificate/2.json", "X509Certificate.domains_as_list", "[shop.example.com]"}, {"/x509-certificate/2.json", "X509Certificate.id", 2.0}, {"/x509-certificate/1.json", "X509Certificate.id", 2.0},
+		{"/x509-certificate/2.json", "X509Certificate.domains_as_list", "[shop.example.com]"}, {"/x509-certificate/2.json", "X509Certificate.id", 2.0},
 		{"/x509-certificate/2.json", "X509Certificate.RenewalConfiguration.id", 12.0}, {"/x509-certificate/2.json", "X509Certificate.private_key_id", 9.0},
 		{fmt.Sprintf("/x509-certificate/%d.json", shadow+2), "X509Certificate.domains_as_list", "[blog.example.com]"}, {fmt.Sprintf("/x509-certificate/%d", shadow+2), "X509Certificate.id", float64(shadow + 2)},
 		{"/x509-certificate/3.json", "X509Certificate.domains_as_list", "[wiki.example.com]"}, {"/x509-certificate/3.json", "X509Certificate.id", 3.0},
@@ -117,7 +117,7 @@ func TestObjectsAreFoundByFormerNumbers(t *testing.T) {
 			t.Errorf("%s: %d, %s is %v, want %v: %.300v", c.path, status, c.field, have, c.want, got)
 		}
 	}
-	for _, path := range []string{"/x509-certificate/4.json", fmt.Sprintf("/x509-certificate/%d.json", shadow+99), "/x509-certificate/9000000000000000000.json", "/domain/9.json", "/renewal-configuration/99.json"} {
+	for _, path := range []string{"/x509-certificate/1.json", "/domain/1.json", "/acme-account/1", "/acme-server/1.json", "/renewal-configuration/3.json", "/private-key/3.json", "/x509-certificate/4.json", fmt.Sprintf("/x509-certificate/%d.json", shadow+99), "/x509-certificate/9000000000000000000.json", "/domain/9.json", "/renewal-configuration/99.json"} {
 		if status, got := k.older(certfleet.ScopeAdmin, "GET", path, nil); status != http.StatusNotFound {
 			t.Errorf("%s: %d %v", path, status, got)
 		}
@@ -193,5 +193,36 @@ func TestOnlyTheDefaultTenantRaisesIds(t *testing.T) {
 	k.ok("POST", "/v1/former", `{"kind":"authority","highest":500000000}`)
 	if a := made("after"); a.ID != 1_000_001_001 {
 		t.Errorf("the next is %d", a.ID)
+	}
+}
+
+// TestANumberOfWhatDidNotComeAlongIsNobodys asks for numbers that objects here have as
+// ids, and that were others' in the database that was taken over.
+func TestANumberOfWhatDidNotComeAlongIsNobodys(t *testing.T) {
+	k, _ := renumbered(t)
+	const shadow = 1 << 40
+	ids := func(path string) (int, any) {
+		status, got := k.older(certfleet.ScopeAdmin, "GET", path, nil)
+		return status, dig(got, "X509Certificate.id")
+	}
+	if status, id := ids("/x509-certificate/3.json"); status != 200 || id != 3.0 {
+		t.Errorf("before, it is %d, %v", status, id)
+	}
+	k.ok("POST", "/v1/former", `{"kind":"version","highest":700}`)
+	k.hold(90*day, "new.example.com")
+	for path, want := range map[string]any{"/x509-certificate/2.json": 2.0, fmt.Sprintf("/x509-certificate/%d.json", shadow+3): float64(shadow + 3), "/x509-certificate/2401.json": 2401.0} {
+		if status, id := ids(path); status != 200 || id != want {
+			t.Errorf("%s: %d, %v; want %v", path, status, id, want)
+		}
+	}
+	for _, path := range []string{"/x509-certificate/3.json", "/x509-certificate/3", "/x509-certificate/700.json"} {
+		if status, id := ids(path); status != http.StatusNotFound {
+			t.Errorf("%s: %d, %v", path, status, id)
+		}
+	}
+	k.ok("POST", "/v1/former", `{"kind":"account","highest":2}`)
+	_, got := k.older(certfleet.ScopeAdmin, "POST", "/renewal-configuration/new.json", url.Values{"domain_names_http01": {"b.example.com"}, "acme_account_id__primary": {"1"}})
+	if got["result"] != "error" || !strings.Contains(fmt.Sprint(got["form_errors"]), "not found") {
+		t.Errorf("a form with the number of an account that did not come along: %v", got)
 	}
 }

@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
@@ -16,8 +17,9 @@ import (
 // where a route reads its path and its form, outwards where an answer leaves.
 //
 //   - An object with a former number is shown by it and found by it.
-//   - One of ours whose id is another's former number is shown, and found, by its id
-//     and shadow.
+//   - One of ours whose id is not above the highest number there is shown, and found,
+//     by its id and shadow: the number was, or may have been, another's.
+//   - What did not come along is not found by its number.
 //   - All others are known by their ids.
 //   - Of versions and keys, numbers from content on are those of Redis layout 1.
 const (
@@ -79,8 +81,12 @@ func (c *call) inward(kind string, number int64) (int64, error) {
 		return number - shadow, nil
 	}
 	is, err := c.h.DB.Former(c.ctx, c.tenant(), kind, number)
-	if id, ok := is[number]; ok {
-		return id, err
+	if id, ok := is[number]; ok || err != nil || ofContent[kind] {
+		return cmp.Or(id, number), err
+	}
+	highest, err := c.h.DB.HighestFormer(c.ctx, c.tenant(), kind)
+	if err == nil && number <= highest {
+		err = &certfleet.Error{Kind: certfleet.NotFound, Msg: "the item was not found", Advice: "ask for it by its name: what had this number did not come along"}
 	}
 	return number, err
 }
@@ -114,9 +120,12 @@ func (c *call) outward(kind string, ids []int64) (map[int64]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	taken, err := c.h.DB.Former(c.ctx, c.tenant(), kind, ids...)
-	for id := range taken {
-		if _, has := known[id]; !has && !ofContent[kind] {
+	if ofContent[kind] {
+		return known, nil
+	}
+	highest, err := c.h.DB.HighestFormer(c.ctx, c.tenant(), kind)
+	for _, id := range ids {
+		if _, has := known[id]; !has && id > 0 && id <= highest {
 			known[id] = id + shadow
 		}
 	}
@@ -186,6 +195,9 @@ func (c *call) enterForm(form map[string][]string) error {
 	for field, kind := range formDoors {
 		for i, said := range form[field] {
 			id, err := c.entered(kind, strings.TrimSpace(said))
+			if certfleet.KindOf(err) == certfleet.NotFound {
+				return invalid("name another", field+": the item was not found")
+			}
 			if err != nil {
 				return err
 			}
