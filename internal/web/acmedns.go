@@ -7,7 +7,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
-	"github.com/certfleet/certfleet/internal/store"
+	"github.com/certfleet/certfleet/internal/web/compat"
 )
 
 // ACMEDNS is what the API does with the solvers of type acmedns.
@@ -86,9 +86,7 @@ func (s *server) listDelegations(ctx context.Context, q *delegationQuery) (*page
 	if err != nil {
 		return nil, err
 	}
-	p := whole(rows, func(a *store.ACMEDNS) api.Delegation {
-		return api.Delegation{Name: a.Name.String(), Record: certfleet.Challenge{Name: a.Name}.DNSName(), Target: a.FullDomain + ".", CreatedAt: a.CreatedAt}
-	})
+	p := whole(rows, compat.DelegationOf)
 	if len(rows) == limit {
 		p.Body.Next = rows[limit-1].Name.String()
 	}

@@ -2,11 +2,13 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +53,58 @@ func TestFewAccountsAreShownAgainAtATime(t *testing.T) {
 	for ids, result := range map[string]string{strings.Repeat("7,", 100): "success", strings.Repeat("7,", 101): "error"} {
 		if _, got := k.older(certfleet.ScopeRead, "GET", path+ids, nil); got["result"] != result {
 			t.Errorf("of %d: %v", len(ids)/2, got)
+		}
+	}
+}
+
+// counted are acme-dns servers that count how often they are looked up, as every page
+// of their accounts does.
+type counted struct {
+	servers
+	n *atomic.Int32
+}
+
+func (c counted) Servers() []api.ACMEDNSServer {
+	c.n.Add(1)
+	return c.servers.Servers()
+}
+
+// TestAnAccountAtAnACMEDNSServerIsFoundWithoutAWalk has more accounts than a page.
+func TestAnAccountAtAnACMEDNSServerIsFoundWithoutAWalk(t *testing.T) {
+	var n atomic.Int32
+	k := edgeKit(t, func(d *Deps) { d.Acts.ACMEDNS = counted{n: &n} })
+	must(t, k.db.Tx(t.Context(), time.Now(), func(tx *store.Tx) error {
+		for i := range 1500 {
+			name, err := certfleet.ParseName(fmt.Sprintf("n%04d.example.com", i))
+			if err != nil {
+				return err
+			}
+			if err := tx.PutACMEDNS(t.Context(), store.ACMEDNS{Solver: "dns", Name: name, FullDomain: "x.auth.test", Sealed: []byte{1}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	const last = "n1499.example.com"
+	id := fmt.Sprint(compat.DelegationID("dns " + last))
+	for _, c := range []struct{ path, at string }{
+		{"/acme-dns-server-account/" + id + ".json", "AcmeDnsServerAccount.Domain.domain_name"},
+		{"/acme-dns-server-account/" + strings.ToUpper(last) + ".json", "AcmeDnsServerAccount.Domain.domain_name"},
+		{"/acme-dns-server/1/ensure-domains-results.json?acme-dns-server-accounts=" + id, "result_matrix"},
+		{"/domain/" + last + "/acme-dns-server-accounts.json", "AcmeDnsServerAccounts"},
+	} {
+		n.Store(0)
+		status, got := k.older(certfleet.ScopeRead, "GET", c.path, nil)
+		if status != 200 || !strings.Contains(fmt.Sprint(dig(got, c.at)), last) {
+			t.Errorf("%s: %d %v", c.path, status, got)
+		}
+		if n.Load() != 1 {
+			t.Errorf("%s: the servers are looked up %d times, want once", c.path, n.Load())
+		}
+	}
+	for _, path := range []string{"/acme-dns-server-account/7.json", "/acme-dns-server-account/none.example.com.json", "/acme-dns-server-account/a_b.json"} {
+		if status, got := k.older(certfleet.ScopeRead, "GET", path, nil); status != 404 {
+			t.Errorf("%s: %d %v", path, status, got)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/api"
-	"github.com/certfleet/certfleet/internal/pki"
+	"github.com/certfleet/certfleet/internal/store"
 )
 
 func (h *Handler) acmednsAccountRoutes() []route {
@@ -42,10 +42,7 @@ func (a dnsAccount) id() int64 { return DelegationID(a.server.Solver + " " + a.N
 
 // DelegationID is the id of an account at an acme-dns server, by the solver and the
 // name with a space between.
-func DelegationID(ref string) int64 {
-	n, _ := strconv.ParseInt(pki.ContentID([]byte(ref)), 10, 64) // it is a number
-	return n >> 11
-}
+func DelegationID(ref string) int64 { return store.ACMEDNSNumber(ref) }
 
 // mostAccounts bounds how many accounts one request walks over.
 const mostAccounts = 200_000
@@ -105,22 +102,19 @@ func (c *call) allDNSAccounts() {
 }
 
 // findDNSAccount is the account that the path means: by its id, or by its domain.
-func (c *call) findDNSAccount() (found dnsAccount, err error) {
+func (c *call) findDNSAccount() (dnsAccount, error) {
 	all, err := ask[api.Page[api.ACMEDNSServer]](c, "GET", "/acmedns", nil)
 	if err != nil {
-		return found, err
+		return dnsAccount{}, err
 	}
-	id, name := c.number(), strings.ToLower(c.id())
-	err = c.eachDNSAccount(all.Items, func(a dnsAccount) bool {
-		if a.Name == name || id != 0 && a.id() == id {
-			found = a
-		}
-		return found.Name == ""
-	})
-	if err == nil && found.Name == "" {
+	found, err := c.dnsAccountsAt(all.Items, c.id())
+	if err == nil && len(found) == 0 {
 		err = &certfleet.Error{Kind: certfleet.NotFound, Msg: "the item was not found", Advice: "ask for one of acme-dns-server-accounts, or by its domain"}
 	}
-	return found, err
+	if err != nil {
+		return dnsAccount{}, err
+	}
+	return found[0], nil
 }
 
 func (c *call) dnsAccount() {
@@ -176,15 +170,15 @@ func (c *call) ensured() {
 		}
 		wanted[i] = cmp.Or(id, wanted[i])
 	}
-	err = c.eachDNSAccount([]api.ACMEDNSServer{s}, func(a dnsAccount) bool {
-		if slices.Contains(wanted, strconv.FormatInt(a.id(), 10)) || slices.Contains(wanted, a.Name) {
+	for _, said := range slices.Compact(slices.Sorted(slices.Values(wanted))) {
+		found, err := c.dnsAccountsAt([]api.ACMEDNSServer{s}, said)
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		for _, a := range found {
 			rows = append(rows, a.Delegation)
 		}
-		return len(rows) < len(wanted)
-	})
-	if err != nil {
-		c.fail(err)
-		return
 	}
 	c.json(http.StatusOK, object{"result": "success", "result_matrix": c.matrix(s, rows)})
 }
@@ -195,12 +189,15 @@ func (c *call) dnsAccountsOfDomain() {
 		c.fail(err)
 		return
 	}
-	all, err := c.dnsAccountsMeant()
+	servers, err := c.dnsServersMeant()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	all, err := c.dnsAccountsAt(servers, strings.TrimPrefix(name.String(), "*."))
 	out := []object{}
 	for _, a := range all {
-		if a.Name == strings.TrimPrefix(name.String(), "*.") {
-			out = append(out, c.dnsAccountOf(a.server, a.Delegation))
-		}
+		out = append(out, c.dnsAccountOf(a.server, a.Delegation))
 	}
 	rows, at := cut(c, out)
 	c.show(object{"AcmeDnsServerAccounts": rows, "pagination": at}, err)
