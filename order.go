@@ -49,6 +49,9 @@ type Order struct {
 // Live reports whether the order may still issue.
 func (o *Order) Live() bool { return o.State == OrderWanted || o.State == OrderOpen }
 
+// Turn is the moment by which a due order goes before others or behind them.
+func (o *Order) Turn() time.Time { return o.DueAt.Add(o.Lane.Yields()) }
+
 // Authorization is what the CA last said about one name of an order.
 type Authorization struct {
 	ID        int64

@@ -17,12 +17,9 @@ import (
 // for as long as that goes on.
 func (q Q) DueOrders(ctx context.Context, now time.Time, limit int) ([]certfleet.Order, error) {
 	list, err := orders.read(q.x.QueryContext(ctx, dueOrders, now.UnixMilli(), limit))
-	slices.SortFunc(list, func(a, b certfleet.Order) int { return cmp.Or(turn(a).Compare(turn(b)), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(list, func(a, b certfleet.Order) int { return cmp.Or(a.Turn().Compare(b.Turn()), cmp.Compare(a.ID, b.ID)) })
 	return list[:min(len(list), limit)], err
 }
-
-// turn is the moment by which an order goes before others or behind them.
-func turn(o certfleet.Order) time.Time { return o.DueAt.Add(o.Lane.Yields()) }
 
 // dueOrders is a page of each lane, so that an index that begins with the lane leads
 // to what is due in it, past the orders that wait for another day.

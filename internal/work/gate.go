@@ -5,13 +5,11 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/certfleet/certfleet"
 )
 
 // gate lets so many orders be worked on at a time. Those that wait for it go by
-// their lane and by when they came (certfleet.Lane.Yields); who was in before goes
-// ahead of all that are not begun yet.
+// their turn (certfleet.Order.Turn); who was in before goes ahead of all that are not
+// begun yet.
 type gate struct {
 	mu      sync.Mutex
 	free    int     // guarded by mu
@@ -21,21 +19,13 @@ type gate struct {
 
 func newGate(places int) *gate { return &gate{free: places} }
 
-// back is the lane of who was in already: ahead of all others.
-const back certfleet.Lane = -1
-
-// turn is the moment by which who comes now in a lane goes before others.
-func turn(lane certfleet.Lane) time.Time {
-	if lane == back {
-		return time.Time{}
-	}
-	return time.Now().Add(lane.Yields())
-}
+// back is the turn of who was in already: ahead of all others.
+var back time.Time
 
 // enter waits for a place. False says that ctx or the process ended first; nothing
 // is begun then, even if a place came in the same moment.
-func (g *gate) enter(ctx context.Context, lane certfleet.Lane) bool {
-	in := g.wait(ctx, lane)
+func (g *gate) enter(ctx context.Context, turn time.Time) bool {
+	in := g.wait(ctx, turn)
 	if in && Stopping(ctx) {
 		g.leave()
 		return false
@@ -43,8 +33,8 @@ func (g *gate) enter(ctx context.Context, lane certfleet.Lane) bool {
 	return in
 }
 
-func (g *gate) wait(ctx context.Context, lane certfleet.Lane) bool {
-	w := g.join(lane)
+func (g *gate) wait(ctx context.Context, turn time.Time) bool {
+	w := g.join(turn)
 	if w == nil {
 		return true
 	}
@@ -58,7 +48,7 @@ func (g *gate) wait(ctx context.Context, lane certfleet.Lane) bool {
 }
 
 // join takes a place, or a turn in the queue.
-func (g *gate) join(lane certfleet.Lane) *waiter {
+func (g *gate) join(turn time.Time) *waiter {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.free > 0 {
@@ -66,7 +56,7 @@ func (g *gate) join(lane certfleet.Lane) *waiter {
 		return nil
 	}
 	g.arrived++
-	w := &waiter{turn: turn(lane), nth: g.arrived, in: make(chan struct{})}
+	w := &waiter{turn: turn, nth: g.arrived, in: make(chan struct{})}
 	heap.Push(&g.queue, w)
 	return w
 }
@@ -151,12 +141,12 @@ type passage struct {
 }
 
 // pass waits at the gate, if there is one. False says that it is too late to begin.
-func pass(ctx context.Context, lane certfleet.Lane) (*passage, bool) {
+func pass(ctx context.Context, turn time.Time) (*passage, bool) {
 	p, ok := ctx.Value(gateKey{}).(*passage)
 	if !ok {
 		return nil, true
 	}
-	if p.in = p.g.enter(ctx, lane); p.in {
+	if p.in = p.g.enter(ctx, turn); p.in {
 		p.entered()
 	}
 	return p, p.in

@@ -7,10 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/certfleet/certfleet"
 )
 
 // queued is how many wait at the gate.
@@ -20,17 +17,18 @@ func (g *gate) queued() int {
 	return len(g.queue)
 }
 
-func TestTheGateGoesByLaneAndThenByArrival(t *testing.T) {
+func TestTheGateGoesByTurnAndThenByArrival(t *testing.T) {
 	g := newGate(1)
-	if !g.enter(t.Context(), 5) {
+	if !g.enter(t.Context(), time.Now()) {
 		t.Fatal("an empty gate lets nobody in")
 	}
-	arrivals := []certfleet.Lane{certfleet.LaneRoutine, certfleet.LaneWaiting, back, certfleet.LaneRoutine, certfleet.LaneWaiting, back, certfleet.LaneNew}
+	now := time.Now()
+	arrivals := []time.Time{now.Add(3), now.Add(1), back, now.Add(3), now.Add(1), back, now.Add(2)}
 	order := make(chan int, len(arrivals))
 	var all sync.WaitGroup
-	for i, lane := range arrivals {
+	for i, turn := range arrivals {
 		all.Go(func() {
-			if g.enter(t.Context(), lane) {
+			if g.enter(t.Context(), turn) {
 				order <- i
 				g.leave()
 			}
@@ -53,29 +51,6 @@ func TestTheGateGoesByLaneAndThenByArrival(t *testing.T) {
 	}
 }
 
-// TestTheGateShutsNoLaneOut has who waits for long go before more urgent lanes, but
-// for those that always go first.
-func TestTheGateShutsNoLaneOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGate(0)
-		var got []certfleet.Lane
-		for _, lane := range []certfleet.Lane{certfleet.LaneBackfill, certfleet.LaneRoutine, certfleet.LaneNew, certfleet.LaneExpiring} {
-			go func() {
-				if g.enter(t.Context(), lane) {
-					got = append(got, lane)
-					g.leave()
-				}
-			}()
-			time.Sleep(certfleet.LaneRoutine.Yields())
-		}
-		g.leave()
-		synctest.Wait()
-		if want := []certfleet.Lane{certfleet.LaneExpiring, certfleet.LaneRoutine, certfleet.LaneNew, certfleet.LaneBackfill}; !slices.Equal(got, want) {
-			t.Errorf("they went in as %v, want %v", got, want)
-		}
-	})
-}
-
 // TestNoPlaceIsLostWhenManyGiveUp has waiters give up in the very moment in which
 // they may be let in.
 func TestNoPlaceIsLostWhenManyGiveUp(t *testing.T) {
@@ -87,7 +62,7 @@ func TestNoPlaceIsLostWhenManyGiveUp(t *testing.T) {
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.Int64N(int64(3*time.Millisecond))))
 			defer cancel()
-			if !g.enter(ctx, certfleet.Lane(rand.IntN(4)-1)) {
+			if !g.enter(ctx, time.Unix(rand.Int64N(4), 0)) {
 				return
 			}
 			for n := inside.Add(1); ; {
@@ -114,12 +89,12 @@ func TestNobodyGoesInAfterTheProcessWantsToEnd(t *testing.T) {
 		g := newGate(1)
 		stop, end := context.WithCancel(t.Context())
 		ctx := WithStop(t.Context(), stop)
-		if !g.enter(ctx, 0) {
+		if !g.enter(ctx, back) {
 			t.Fatal("an empty gate lets nobody in")
 		}
 		in := make(chan bool)
 		for range 3 {
-			go func() { in <- g.enter(ctx, 0) }()
+			go func() { in <- g.enter(ctx, back) }()
 		}
 		for g.queued() < 3 {
 			time.Sleep(10 * time.Microsecond)
@@ -131,7 +106,7 @@ func TestNobodyGoesInAfterTheProcessWantsToEnd(t *testing.T) {
 				t.Fatal("one went in after the end")
 			}
 		}
-		if g.enter(ctx, 0) {
+		if g.enter(ctx, back) {
 			t.Fatal("one that came after the end went in")
 		}
 		if g.free != 1 {

@@ -41,7 +41,7 @@ func Orders(db *store.DB, owner string, step StepFunc) Kind {
 			if now := time.Now(); o.Manual || !o.Live() || o.DueAt.After(now) || o.LeaseUntil.After(now) {
 				return nil // it was queued twice, or waited too long
 			}
-			p, in := pass(ctx, o.Lane)
+			p, in := pass(ctx, o.Turn())
 			defer p.end()
 			if !in {
 				return nil
