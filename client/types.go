@@ -144,6 +144,8 @@ type (
 	Jobs = api.Jobs
 	// RunningJob is one thing that is worked on now.
 	RunningJob = api.RunningJob
+	// TroubledJob is work that went wrong before it could say so on its row.
+	TroubledJob = api.TroubledJob
 	// LaneJobs is what waits in a lane.
 	LaneJobs = api.LaneJobs
 	// DueJobs is how much of one kind of work is due now.

@@ -4,11 +4,12 @@ import "time"
 
 // Jobs is what is worked on and what is due.
 type Jobs struct {
-	Running []RunningJob  `json:"running" doc:"By the node that answers." nullable:"false"`
+	Running []RunningJob  `json:"running" doc:"By all nodes on PostgreSQL, at most 500; else by the one that answers." nullable:"false"`
 	Due     []DueJobs     `json:"due" doc:"By kind of work." nullable:"false"`
 	Lanes   []LaneJobs    `json:"lanes" doc:"Certificates that wait for their order, by lane, most urgent first." nullable:"false"`
 	Failing []Certificate `json:"failing" doc:"Certificates whose last order failed, the first hundred." nullable:"false"`
 	Failed  []Delivery    `json:"failed_deliveries" doc:"Deliveries that went wrong last, the newest hundred." nullable:"false"`
+	Trouble []TroubledJob `json:"trouble" doc:"Work that went wrong before it could say so on its row, within the last hour: the newest hundred." nullable:"false"`
 	NextAt  time.Time     `json:"next_at,omitzero" doc:"The earliest moment at which anything is due."`
 }
 
@@ -16,7 +17,21 @@ type Jobs struct {
 type RunningJob struct {
 	Kind  string    `json:"kind"`
 	ID    int64     `json:"id"`
-	Since time.Time `json:"since"`
+	Since time.Time `json:"since" doc:"What takes long at another node says every half minute or so that it is under way; then this is when it said so last."`
+	Node  string    `json:"node,omitempty" doc:"Who works on it: host and process id. What another node has includes orders that wait there for their turn."`
+}
+
+// TroubledJob is work that went wrong before it could say so on its row, such as
+// when the database did not answer.
+type TroubledJob struct {
+	Kind    string    `json:"kind"`
+	ID      int64     `json:"id"`
+	Say     string    `json:"say,omitempty" doc:"What it is, in words."`
+	Node    string    `json:"node,omitempty" doc:"Who tried last: host and process id."`
+	Tries   int       `json:"tries" doc:"How often it went wrong."`
+	Problem string    `json:"problem" doc:"What was said last."`
+	At      time.Time `json:"at" doc:"When that was."`
+	NextAt  time.Time `json:"next_at,omitzero" doc:"The next try. Without one it was given up, and is begun anew if it is still due."`
 }
 
 // DueJobs is how much of one kind of work is due now.

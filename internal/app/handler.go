@@ -23,7 +23,7 @@ func (a *App) Handler() http.Handler {
 
 // acts are what the API has done by other rooms. A node that only reads acts on nothing.
 func (a *App) acts() web.Acts {
-	acts := web.Acts{Running: a.runningJobs, DueByKind: a.dueByKind, TargetTypes: TargetTypes, CheckTarget: a.CheckTarget, CheckSolver: a.checkSolver, Directory: a.directory, Draft: a.Issue.Draft}
+	acts := web.Acts{Running: a.runningJobs, Waiting: a.Work.Waiting, Queued: a.queued, DueByKind: a.dueByKind, TargetTypes: TargetTypes, CheckTarget: a.CheckTarget, CheckSolver: a.checkSolver, Directory: a.directory, Draft: a.Issue.Draft}
 	acts.Foretell = a.foretell
 	if a.readOnly {
 		return acts

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/certfleet/certfleet/internal/api"
+	"github.com/certfleet/certfleet/internal/work"
 )
 
 // The bounds of what is told of due work.
@@ -21,9 +22,30 @@ const (
 func (a *App) runningJobs() []api.RunningJob {
 	out := []api.RunningJob{}
 	for _, r := range a.Work.Running() {
-		out = append(out, api.RunningJob{Kind: r.Kind, ID: r.ID, Since: r.Since.UTC()})
+		out = append(out, runningJob(&r))
 	}
 	return out
+}
+
+func runningJob(r *work.Running) api.RunningJob {
+	return api.RunningJob{Kind: r.Kind, ID: r.ID, Since: r.Since.UTC(), Node: r.Node}
+}
+
+// queued is what runs and what went wrong, on all nodes that share the queue.
+func (a *App) queued(ctx context.Context) ([]api.RunningJob, []api.TroubledJob, error) {
+	q, err := a.Work.Queue(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return api.All(q.Running, runningJob), api.All(q.Trouble, func(t *work.Trouble) api.TroubledJob { return a.troubledJob(ctx, t) }), nil
+}
+
+func (a *App) troubledJob(ctx context.Context, t *work.Trouble) api.TroubledJob {
+	j := api.TroubledJob{Kind: t.Kind, ID: t.ID, Node: t.Node, Tries: t.Tries, Problem: t.Problem, At: t.At.UTC(), NextAt: t.NextAt}
+	if k, err := a.Work.KindNamed(t.Kind); err == nil {
+		j.Say = k.Say(ctx, t.ID)
+	}
+	return j
 }
 
 func (a *App) dueByKind(ctx context.Context) ([]api.DueJobs, error) {

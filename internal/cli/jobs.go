@@ -13,7 +13,7 @@ func (p *program) jobsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "jobs",
 		Short:   "Show what is worked on and what is due",
-		Long:    "Show what the manager works on right now, how much of each kind of work and of each\nlane is due and since when, and which certificates and deliveries fail, with advice.",
+		Long:    "Show what the manager works on right now, how much of each kind of work and of each\nlane is due and since when, which certificates and deliveries fail, with advice, and\nwhat went wrong before it could be written down and is tried again.",
 		Example: "  certfleet jobs\n  certfleet jobs --json | jq .due",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -42,8 +42,14 @@ func (p *program) sayJobs(j *client.Jobs) {
 	}
 	if len(j.Running) > 0 {
 		p.title("Worked on now")
-		p.printAll([]string{"KIND", "ID", "SINCE"}, rows(j.Running, func(r client.RunningJob) []string {
-			return []string{r.Kind, fmt.Sprint(r.ID), p.when(r.Since)}
+		p.printAll([]string{"KIND", "ID", "SINCE", "NODE"}, rows(j.Running, func(r client.RunningJob) []string {
+			return []string{r.Kind, fmt.Sprint(r.ID), p.when(r.Since), r.Node}
+		}))
+	}
+	if len(j.Trouble) > 0 {
+		p.title("Went wrong")
+		p.printAll([]string{"KIND", "ID", "TIMES", "LAST", "NEXT TRY", "WHAT", "PROBLEM", "NODE"}, rows(j.Trouble, func(t client.TroubledJob) []string {
+			return []string{t.Kind, fmt.Sprint(t.ID), fmt.Sprint(t.Tries), p.when(t.At), p.when(t.NextAt), cut(t.Say, 60), cut(t.Problem, 100), t.Node}
 		}))
 	}
 	if len(j.Failing) > 0 {

@@ -42,7 +42,10 @@ type Acts struct {
 
 	// Of the work.
 	StepOrder func(ctx context.Context, order int64) error
-	Running   func() []api.RunningJob
+	Running   func() []api.RunningJob // by this node
+	Waiting   func() map[string]int   // in the queue by kind, where this node feeds it
+	// Queued is what runs and what went wrong, on all nodes that share the queue.
+	Queued    func(ctx context.Context) ([]api.RunningJob, []api.TroubledJob, error)
 	DueByKind func(ctx context.Context) ([]api.DueJobs, error)
 	Sweep     func(ctx context.Context, kind string, limit int, dry bool) (api.Swept, error)
 

@@ -70,6 +70,7 @@ var (
 	mLimitMost    = desc("ca_limit_most", "New orders that an account may place at once.", "authority_id", "account_id", "limit")
 	mWaiting      = desc("certificates_waiting", "Certificates that wait for a limit, by limit.", "limit")
 	mAgents       = desc("agents", "Agents by state: invited, lapsed, active, silent or revoked.", "state")
+	mQueued       = desc("jobs_waiting", "Due work that waits in the queue, by kind: at most about a hundred of each. On PostgreSQL the node that feeds the queue tells.", "kind")
 	mRunning      = desc("jobs_running", "Work that this node does now, by kind.", "kind")
 )
 
@@ -95,6 +96,11 @@ func (c *fleetCollector) Collect(out chan<- prometheus.Metric) {
 type gaugeFunc func(d *prometheus.Desc, v float64, labels ...string)
 
 func (c *fleetCollector) running(gauge gaugeFunc) {
+	if c.s.Acts.Waiting != nil {
+		for kind, n := range c.s.Acts.Waiting() {
+			gauge(mQueued, float64(n), word(kind))
+		}
+	}
 	if c.s.Acts.Running == nil {
 		return
 	}

@@ -111,10 +111,11 @@ func TestHealthIsOpenAndSaysNothingElse(t *testing.T) {
 func TestMetricsHaveNoNames(t *testing.T) {
 	k := newKit(t, func(d *Deps) {
 		d.Acts.Running = func() []api.RunningJob { return []api.RunningJob{{Kind: "orders", ID: 1}} }
+		d.Acts.Waiting = func() map[string]int { return map[string]int{"deliveries": 7} }
 	}).fleet()
 	k.ok("POST", "/v1/certificates", `{"names":["shop.example.com"],"labels":{"tenant":"acme"},"targets":["edge"]}`)
 	r := k.do("", "GET", "/metrics", "")
-	for _, want := range []string{`certfleet_certificates{state="active"} 1`, "certfleet_up 1", "certfleet_certificates_due 1", `certfleet_jobs_running{kind="orders"} 1`, "certfleet_delivery_oldest_seconds 0", "go_goroutines"} {
+	for _, want := range []string{`certfleet_certificates{state="active"} 1`, "certfleet_up 1", "certfleet_certificates_due 1", `certfleet_jobs_running{kind="orders"} 1`, `certfleet_jobs_waiting{kind="deliveries"} 7`, "certfleet_delivery_oldest_seconds 0", "go_goroutines"} {
 		if !strings.Contains(r.body, want) {
 			t.Errorf("metrics lack %s", want)
 		}

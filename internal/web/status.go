@@ -83,7 +83,7 @@ func (s *server) callNames(ctx context.Context) (authorities, accounts map[int64
 }
 
 func (s *server) jobs(ctx context.Context, _ *none) (*out[api.Jobs], error) {
-	res := api.Jobs{Running: []api.RunningJob{}, Due: []api.DueJobs{}, Lanes: []api.LaneJobs{}, Failed: []api.Delivery{}}
+	res := api.Jobs{Running: []api.RunningJob{}, Due: []api.DueJobs{}, Lanes: []api.LaneJobs{}, Failed: []api.Delivery{}, Trouble: []api.TroubledJob{}}
 	if err := s.work(ctx, &res); err != nil {
 		return nil, err
 	}
@@ -103,8 +103,12 @@ func (s *server) work(ctx context.Context, j *api.Jobs) (err error) {
 	if ofAll(ctx) != nil {
 		return nil
 	}
-	if s.Acts.Running != nil {
-		j.Running = append(j.Running, s.Acts.Running()...)
+	if s.Acts.Queued != nil {
+		running, trouble, err := s.Acts.Queued(ctx)
+		if err != nil {
+			return err
+		}
+		j.Running, j.Trouble = append(j.Running, running...), append(j.Trouble, trouble...)
 	}
 	if s.Acts.DueByKind != nil {
 		due, err := s.Acts.DueByKind(ctx)

@@ -15,7 +15,9 @@ import (
 func TestAnotherTenantSeesAndDoesNothingForAll(t *testing.T) {
 	swept := 0
 	k := newKit(t, func(d *Deps) {
-		d.Acts.Running = func() []api.RunningJob { return []api.RunningJob{{Kind: "secret-of-others", ID: 7}} }
+		d.Acts.Queued = func(context.Context) ([]api.RunningJob, []api.TroubledJob, error) {
+			return []api.RunningJob{{Kind: "secret-of-others", ID: 7}}, []api.TroubledJob{{Problem: "secret-of-others"}}, nil
+		}
 		d.Acts.DueByKind = func(context.Context) ([]api.DueJobs, error) { return []api.DueJobs{{Kind: "secret-of-others"}}, nil }
 		d.Acts.Sweep = func(context.Context, string, int, bool) (api.Swept, error) { swept++; return api.Swept{}, nil }
 	})

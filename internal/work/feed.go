@@ -126,9 +126,10 @@ func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 	var list []river.InsertManyParams
 	var stale []int64
 	var wrong error
-	busy := false
+	busy, waiting := false, map[string]int{}
 	for _, k := range f.w.Kinds {
 		n := n[k.Name]
+		waiting[k.Name] = n.waiting + n.resting
 		if n.waiting >= perKind/2 && time.Since(f.looked[k.Name]) < full {
 			busy = true
 			continue
@@ -141,10 +142,12 @@ func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 		}
 		busy = busy || len(ids) > 0
 		chosen, gone := choose(k.Name, f.w.idle(k.Name, ids), in, n.room(), f.woken)
+		waiting[k.Name] += len(chosen)
 		list, stale = append(list, chosen...), append(stale, gone...)
 		f.ahead[k.Name].n.Store(int64(n.waiting + len(chosen)))
 		f.ahead[k.Name].more.Store(n.waiting+len(chosen) >= perKind)
 	}
+	f.w.saw(waiting)
 	if err := errors.Join(f.put(ctx, list, stale), wrong); err != nil {
 		return look, err
 	}

@@ -52,6 +52,7 @@ func (ladder) NextRetry(j *rivertype.JobRow) time.Time {
 // client is River on either database.
 type client interface {
 	InsertMany(context.Context, []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
+	JobList(context.Context, *river.JobListParams) (*river.JobListResult, error)
 	Start(context.Context) error
 	Stop(context.Context) error
 	StopAndCancel(context.Context) error
@@ -209,7 +210,7 @@ func (d *worker) Work(ctx context.Context, j *river.Job[job]) error {
 		return nil
 	}
 	defer q.w.end(r)
-	return q.w.do(ctx, k, r.id)
+	return failed(q.w.do(ctx, k, r.id))
 }
 
 // take notes a job as this process's until it leaves it.

@@ -75,6 +75,8 @@ func (w *Work) Run(ctx context.Context) error {
 // run has River work until ctx ends, or its tables are gone.
 func (q *queue) run(ctx context.Context) error {
 	defer q.close()
+	q.w.holds(q)
+	defer q.w.holds(nil)
 	if err := q.river.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start the queue of work: %w", gone(err))
 	}

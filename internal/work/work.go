@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +46,9 @@ type Work struct {
 
 	mu      sync.Mutex
 	running map[row]time.Time // since when; zero for what waits at the gate; guarded by mu
+	at      *queue            // while Run runs; guarded by mu
+	waiting map[string]int    // in the queue, by kind, as this process saw it last; guarded by mu
+	counted time.Time         // when it saw that; guarded by mu
 }
 
 // row is what there is to do: a kind of work and the row it is about.
@@ -53,11 +57,12 @@ type row struct {
 	id   int64
 }
 
-// Running is what this process works on now.
+// Running is what a process works on now.
 type Running struct {
 	Kind  string
 	ID    int64
 	Since time.Time
+	Node  string // its host and process, such as web1/4711
 }
 
 // Running lists what this process works on now.
@@ -67,10 +72,35 @@ func (w *Work) Running() []Running {
 	var out []Running
 	for j, since := range w.running {
 		if !since.IsZero() {
-			out = append(out, Running{j.kind, j.id, since})
+			out = append(out, Running{j.kind, j.id, since, node(w.Owner)})
 		}
 	}
 	return out
+}
+
+// Waiting is how many rows wait in the queue, by kind, as this process saw it in the
+// last seconds; nil where another process feeds the queue.
+func (w *Work) Waiting() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if time.Since(w.counted) > 2*reap {
+		return nil
+	}
+	return maps.Clone(w.waiting)
+}
+
+// saw notes how many rows wait.
+func (w *Work) saw(waiting map[string]int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting, w.counted = waiting, time.Now()
+}
+
+// holds notes the queue that Run works with, nil for none.
+func (w *Work) holds(q *queue) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.at = q
 }
 
 func (w *Work) workers() int {
@@ -140,7 +170,7 @@ func (w *Work) end(j row) {
 func (w *Work) do(ctx context.Context, k Kind, id int64) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			err = panicked(p)
 			w.Log.Error("work panicked", "kind", k.Name, "id", id, "panic", fmt.Sprint(p))
 		}
 	}()
