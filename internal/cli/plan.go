@@ -83,7 +83,10 @@ func (p *program) plan(m newcomers) error {
 	if err != nil || within < 0 {
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("%q is no length of time", m.within), Advice: "write --within as 12h or 2d"}
 	}
-	if m.most <= 0 {
+	if m.most < 0 {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: "a certificate cannot have fewer than no names", Advice: "give --max-names above zero"}
+	}
+	if m.most == 0 {
 		known := false
 		if m.most, known = plan.MostNames(m.profile); !known {
 			return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("nobody knows how many names profile %q takes", m.profile), Advice: "say it with --max-names"}
@@ -105,7 +108,11 @@ func (p *program) plan(m newcomers) error {
 	for _, l := range limits {
 		overrides = append(overrides, plan.Override{Limit: l})
 	}
-	ways := plan.Onboard(plan.NewBook(m.authority, overrides), "", wishes, m.most, within)
+	book := plan.NewBook(m.authority, overrides)
+	if len(book.Limits()) == 0 {
+		return &certfleet.Error{Kind: certfleet.Invalid, Msg: fmt.Sprintf("nobody called %q publishes limits", m.authority), Advice: "use letsencrypt or letsencrypt-staging, or say what the CA allows with --override"}
+	}
+	ways := plan.Onboard(book, "", wishes, m.most, within)
 	got := answerPlan(m, wishes, refused, ways)
 	return p.answered(got, func() { p.sayPlan(got, ways) })
 }
