@@ -22,7 +22,7 @@ const onTheWay = "dns dnssec caa connection incorrectResponse unauthorized tls m
 // rules are tried in order; the words are Let's Encrypt's and Pebble's, in lower case.
 var rules = []rule{
 	{preflight.Limit, "rateLimited", nil},
-	{preflight.CADown, "serverInternal unreachable badNonce orderNotReady expired invalid stuck", nil},
+	{preflight.CADown, "serverInternal unreachable badNonce orderNotReady expired invalid stuck shortChain", nil},
 	{preflight.Account, "accountDoesNotExist externalAccountRequired userActionRequired invalidContact unsupportedContact", nil},
 	{preflight.Account, "unauthorized", []string{"account is not valid", "account has been deactivated", "unable to find account"}},
 	{preflight.WrongAnswer, "notVisible", nil},

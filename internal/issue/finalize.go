@@ -98,7 +98,14 @@ func (r *Room) download(ctx context.Context, j *job, ord acme.Order) (time.Durat
 	if err != nil {
 		return 0, r.fail(ctx, j, failure{typ: "badCertificate", msg: err.Error(), advice: "report it to the CA; a new order follows"})
 	}
-	v := versionOf(j, leaf, chains, choose(chains, j.terms.ChainIssuer))
+	usable, err := r.usable(ctx, j, leaf, chains)
+	if err != nil {
+		return 0, err
+	}
+	if len(usable) == 0 {
+		return r.later(ctx, j, "shortChain", errShortChain, "wait: the CA is asked for the chain again; report it to the CA if it stays so", time.Time{})
+	}
+	v := versionOf(j, leaf, chains, choose(usable, j.terms.ChainIssuer))
 	return 0, r.issued(ctx, j, v, chains)
 }
 
