@@ -88,8 +88,8 @@ func (l Lane) String() string {
 }
 
 // Yields is how long what is due in the lane lets the lanes before it pass: what is
-// due goes by its due time and this. So no lane is shut out, except by emergencies
-// and what expires, which go before all others whenever they come.
+// due goes by its due time and this. So no lane is shut out for long, except by
+// emergencies and what expires, which go before all others whenever they come.
 func (l Lane) Yields() time.Duration {
 	const always = 10 * 365 * 24 * time.Hour
 	switch {
@@ -98,7 +98,7 @@ func (l Lane) Yields() time.Duration {
 	case l <= LaneExpiring:
 		return -always
 	case l <= LaneWaiting:
-		return 0
+		return -10 * time.Minute
 	case l <= LaneNew:
 		return 30 * time.Second
 	case l <= LaneRoutine:

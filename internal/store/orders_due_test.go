@@ -23,7 +23,7 @@ func TestALaneLetsOthersPassForAWhile(t *testing.T) {
 		})
 		want := []string{
 			"emergency 0s", "expiring 48h0m0s", "expiring 0s", // whenever they come
-			"backfill 1h0m0s", "routine 10m0s", "waiting 2m0s", "new 2m0s", "waiting 0s", "new 0s", "routine 0s", "backfill 2m0s", "backfill 0s",
+			"backfill 1h0m0s", "waiting 2m0s", "routine 12m0s", "waiting 0s", "new 2m0s", "new 0s", "routine 0s", "backfill 2m0s", "backfill 0s",
 		}
 		for i, j := range []int{5, 3, 11, 0, 7, 2, 9, 1, 10, 6, 4, 8} {
 			c := f.addCertificate(t, db, fmt.Sprint("c", i), fmt.Sprintf("c%d.example.net", i))
