@@ -31,6 +31,7 @@ type pile struct {
 	twice int                   // rows that two did at a time; guarded by mu
 	asked atomic.Int64
 	fails atomic.Bool // Due does
+	hangs atomic.Bool // Due does, until it is cut off
 }
 
 func newPile(name string, n int, do func(ctx context.Context, id int64) (bool, error)) *pile {
@@ -51,8 +52,12 @@ func (p *pile) kind() work.Kind {
 	return work.Kind{Name: p.name, Due: p.list, Do: p.work, Say: func(context.Context, int64) string { return p.name }}
 }
 
-func (p *pile) list(_ context.Context, _ time.Time, limit int) ([]int64, error) {
+func (p *pile) list(ctx context.Context, _ time.Time, limit int) ([]int64, error) {
 	p.asked.Add(1)
+	if p.hangs.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if p.fails.Load() {
 		return nil, errors.New("the table cannot be read")
 	}

@@ -72,8 +72,12 @@ type feeder struct {
 	late   time.Duration // the last pause before something that is due and that no kind lists
 }
 
-// answer is how long the database may take for one look.
-const answer = 30 * time.Second
+// answer is how long the database may take for one look, and say for what is due
+// of one kind: one that waits for a lock must not keep the others waiting for ever.
+const (
+	answer = 3 * time.Minute
+	say    = 10 * time.Second
+)
 
 func (f *feeder) bounded(ctx context.Context, woken bool) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, answer)
@@ -135,7 +139,7 @@ func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 			continue
 		}
 		f.looked[k.Name] = time.Now()
-		ids, err := k.Due(ctx, time.Now(), perKind+n.waiting+n.begun+n.resting)
+		ids, err := due(ctx, k, perKind+n.waiting+n.begun+n.resting)
 		if err != nil {
 			wrong = errors.Join(wrong, fmt.Errorf("find due %s: %w", k.Name, err))
 			continue
@@ -156,6 +160,12 @@ func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 		return look / 4, nil
 	}
 	return f.next(ctx)
+}
+
+func due(ctx context.Context, k Kind, limit int) ([]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, say)
+	defer cancel()
+	return k.Due(ctx, time.Now(), limit)
 }
 
 // put takes away what nobody works on any more, and queues.

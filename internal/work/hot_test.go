@@ -86,6 +86,20 @@ func TestAKindThatCannotSayWhatIsDueKeepsNoOtherWaiting(t *testing.T) {
 	})
 }
 
+func TestAKindThatHangsKeepsNoOtherWaitingForLong(t *testing.T) {
+	trial.InFull(t)
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Parallel()
+		bad, good := newPile("bad", 1, done), newPile("good", 50, done)
+		bad.hangs.Store(true)
+		_, stop := turn(t, db, work.OwnerName(), bad, good)
+		good.empties(t)
+		bad.hangs.Store(false)
+		bad.empties(t)
+		stop()
+	})
+}
+
 // TestRowsThatAlwaysFailKeepNoOthersOut has more of them than are queued at a time,
 // and more urgent than all others.
 func TestRowsThatAlwaysFailKeepNoOthersOut(t *testing.T) {

@@ -3,6 +3,7 @@ package work_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 	"syscall"
@@ -23,7 +24,7 @@ func TestAnotherNodeGoesOnWithWhatAKilledOneBegan(t *testing.T) {
 		end         func(t *testing.T, pid int)
 		least, most time.Duration
 	}{
-		{"of the same host", "", kill, 0, 7 * time.Second}, // each five seconds it looks for the dead
+		{"of the same host", "", kill, 0, reapsEach + 2*time.Second},
 		{"of another host", "elsewhere/1/1/1", kill, childLease - 6*time.Second, childLease + 7*time.Second},
 		{"that sleeps", "", sleepLong, childLease - 6*time.Second, childLease + 7*time.Second},
 	} {
@@ -45,12 +46,18 @@ func TestAnotherNodeGoesOnWithWhatAKilledOneBegan(t *testing.T) {
 			if took < c.least || took > c.most {
 				t.Errorf("it went on after %s, want %s to %s", took, c.least, c.most)
 			}
-			p.add(2, 1)
-			p.empties(t)
+			wakeUp(t, pid)
+			time.Sleep(reapsEach + time.Second)
+			if _, tried, twice := p.state(); tried != 1 || twice != 0 {
+				t.Errorf("the row was begun %d times, %d at a time", tried, twice+1)
+			}
 			stop()
 		})
 	}
 }
+
+// reapsEach is how often a node looks after what it and others began.
+const reapsEach = 5 * time.Second
 
 func kill(t *testing.T, pid int) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -60,6 +67,12 @@ func kill(t *testing.T, pid int) {
 
 func sleepLong(t *testing.T, pid int) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Error(err)
+	}
+}
+
+func wakeUp(t *testing.T, pid int) {
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Error(err)
 	}
 }
@@ -129,5 +142,39 @@ func TestTwoNodesStartAtOnceOnAnEmptyDatabase(t *testing.T) {
 	all.Wait()
 	for _, p := range piles { // each knows its own rows only, and may do those of others
 		trial.Until(t, "begin work", func() (bool, string) { _, tried, _ := p.state(); return tried > 0, "nothing" })
+	}
+}
+
+// TestWhatFailedTooOftenIsSweptUpAnew has River give a row up.
+func TestWhatFailedTooOftenIsSweptUpAnew(t *testing.T) {
+	trial.InFull(t)
+	url := storetest.PostgresURL(t)
+	p := newPile("rows", 1, func(context.Context, int64) (bool, error) { return false, errors.New("no answer") })
+	_, stop := turn(t, openStore(t, url), work.OwnerName(), p)
+	trial.Until(t, "fail and rest", func() (bool, string) {
+		n, err := number(t, url, "WITH w AS (UPDATE river_job SET max_attempts = attempt + 1 WHERE state IN ('available', 'retryable') AND attempt = 1 RETURNING 1) SELECT count(*) FROM w")
+		return n == 1, fmt.Sprint(err)
+	})
+	trial.Until(t, "begin anew", func() (bool, string) { _, tried, _ := p.state(); return tried >= 3, fmt.Sprint(p.gaps(1)) })
+	if n, err := number(t, url, "SELECT count(*) FROM river_job WHERE state = 'discarded'"); n != 1 || err != nil {
+		t.Errorf("%d jobs were given up: %v", n, err)
+	}
+	if gaps := p.gaps(1); gaps[1] > 3*time.Second {
+		t.Errorf("between its tries were %v", gaps)
+	}
+	stop()
+}
+
+// TestTheQueueIsNotWrittenToTheServersLog, but the numbers of jobs are.
+func TestTheQueueIsNotWrittenToTheServersLog(t *testing.T) {
+	url := storetest.PostgresURL(t)
+	p := newPile("rows", 1, done)
+	_, stop := turn(t, openStore(t, url), work.OwnerName(), p)
+	p.empties(t)
+	stop()
+	for relation, want := range map[string]string{"river_job": "u", "river_job_id_seq": "p"} {
+		if n, err := number(t, url, "SELECT count(*) FROM pg_class WHERE oid = '"+relation+"'::regclass AND relpersistence = '"+want+"'"); n != 1 || err != nil {
+			t.Errorf("%s is kept otherwise than %q: %v", relation, want, err)
+		}
 	}
 }

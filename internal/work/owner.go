@@ -31,7 +31,8 @@ func realm() string {
 }
 
 // startOf is the kernel's start time of a process (field 22 of its stat file),
-// empty when there is no such process or no such file.
+// empty when there is no such process or no such file. One that was killed and that
+// nobody has asked after (a zombie, as containers without an init keep them) is none.
 func startOf(pid int) string {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -39,7 +40,7 @@ func startOf(pid int) string {
 	}
 	// The second field is a name in parentheses that may hold anything.
 	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) < 20 {
+	if len(fields) < 20 || fields[0] == "Z" {
 		return ""
 	}
 	return fields[19]
