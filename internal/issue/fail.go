@@ -209,6 +209,11 @@ func meant(p *acme.Problem, now time.Time) *acme.Problem {
 	if p.Status >= 500 {
 		latest = now.Add(troubleMost)
 	}
+	return until(p, latest)
+}
+
+// until is a refusal with a Retry-After that is not later than a moment.
+func until(p *acme.Problem, latest time.Time) *acme.Problem {
 	if !p.RetryAfter.After(latest) {
 		return p
 	}
@@ -238,7 +243,7 @@ func (r *Room) stumbleOver(ctx context.Context, j *job, p *acme.Problem) (time.D
 // limited keeps the CA's word. A limit on names ends this order alone; any other
 // stops new orders of the account, but not the orders that are open.
 func (r *Room) limited(ctx context.Context, j *job, p *acme.Problem) (time.Duration, error) {
-	names, err := r.learn(ctx, j, p)
+	names, p, err := r.learn(ctx, j, p)
 	if err != nil {
 		return 0, err
 	}

@@ -10,18 +10,24 @@ import (
 )
 
 // learn keeps what a CA's refusal teaches, over restarts, and says whether it
-// concerns names alone.
-func (r *Room) learn(ctx context.Context, j *job, p *acme.Problem) (names bool, err error) {
+// concerns names alone. It answers the refusal with no longer a wait than the limit
+// can take, because one that is mistaken would stop an account for days.
+func (r *Room) learn(ctx context.Context, j *job, p *acme.Problem) (names bool, meant *acme.Problem, err error) {
 	b, err := r.book(ctx, j.order.AuthorityID)
 	if err != nil {
-		return false, err
+		return false, p, err
 	}
-	l := plan.Learn(plan.Refusal{Authority: b.name, Account: accountOf(j.acct), Names: j.order.Names, Detail: p.Detail, Help: p.Help, RetryAt: p.RetryAfter}, time.Now())
+	now := time.Now()
+	l := plan.Learn(plan.Refusal{Authority: b.name, Account: accountOf(j.acct), Names: j.order.Names, Detail: p.Detail, Help: p.Help, RetryAt: p.RetryAfter}, now)
+	if latest := now.Add(b.Longest(l.Key)); l.Until.After(latest) {
+		l.Until = latest
+		p = until(p, latest)
+	}
 	names = l.OnNames(answerOf(p))
 	if !names && j.order.URL != "" {
-		return false, nil // it is about something else than new orders
+		return false, p, nil // it is about something else than new orders
 	}
-	return names, r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return r.remember(ctx, tx, b, j, l, p.Error()) })
+	return names, p, r.DB.Tx(ctx, time.Now(), func(tx *store.Tx) error { return r.remember(ctx, tx, b, j, l, p.Error()) })
 }
 
 // remember keeps a lesson, and empties the bucket it is about until then.

@@ -27,6 +27,16 @@ type Lesson struct {
 	Detail string
 }
 
+// Longest is the longest wait that a CA can mean by a refusal for the limit of a
+// key: until an empty bucket is full again, where the limit is known.
+func (b *Book) Longest(k Key) time.Duration {
+	l, _ := b.limit(k.Limit, k.Account, k.Subject)
+	if !l.set() {
+		return maxLearned
+	}
+	return min(l.interval(l.burst()), maxLearned)
+}
+
 // Stops reports whether a lesson stops an order. One on an account's orders lets
 // exempt renewals pass, and one on a name leaves the account's other names alone.
 // A paused name stops any order for it.

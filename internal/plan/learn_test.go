@@ -47,6 +47,23 @@ func TestHowLongALessonHolds(t *testing.T) {
 	}
 }
 
+// TestNoLimitTakesLongerThanItsBucketToFill is for times that no CA can mean.
+func TestNoLimitTakesLongerThanItsBucketToFill(t *testing.T) {
+	b := NewBook("letsencrypt", []Override{{Account: "slow", Limit: Limit{Name: NewOrders, Count: 1, Period: day, Burst: 3}}})
+	for k, want := range map[Key]time.Duration{
+		{Account: us, Limit: NewOrders}:              3 * time.Hour,
+		{Account: "slow", Limit: NewOrders}:          3 * day,
+		{Limit: PerDomain, Subject: "shop.example"}:  week,
+		{Account: us, Limit: FailedValidations}:      time.Hour,
+		{Account: us, Limit: ConsecutiveFailures}:    maxLearned,
+		{Account: us, Limit: "of which nobody told"}: maxLearned,
+	} {
+		if got := b.Longest(k); got < want || got > want+time.Second {
+			t.Errorf("%s: %s, want %s", k, got, want)
+		}
+	}
+}
+
 func TestALessonStopsNoMoreThanItMust(t *testing.T) {
 	a, b := parse(t, "x.a.example"), parse(t, "x.b.example")
 	for _, c := range []struct {
