@@ -104,3 +104,49 @@ func TestADeliveryDuringASweepOfAClusterStays(t *testing.T) {
 		}
 	}
 }
+
+// TestADeliveryDuringAWriteIntoAClusterStays has an older version's names come back
+// while a write takes them away: before it goes on from its claim, and after it has
+// looked at the record.
+func TestADeliveryDuringAWriteIntoAClusterStays(t *testing.T) {
+	trial.InFull(t)
+	t.Parallel()
+	s, db := newCluster(t)
+	for layout := 1; layout <= 3; layout++ {
+		for _, reads := range []int{0, 1} {
+			t.Run(fmt.Sprintf("layout %d, read %d", layout, reads), func(t *testing.T) {
+				target, err := New(Config{URL: "redis://" + s.Addr, Cluster: true, Layout: layout}, dial.Deps{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := db.FlushDB(t.Context()).Err(); err != nil {
+					t.Fatal(err)
+				}
+				p := place{Target: target, T: t, db: db, server: s}
+				older := targettest.Bundle(t, "shop", 1, "shop.example.com", "old.example.com")
+				newer := targettest.Bundle(t, "shop", 2, "shop.example.com", "new.example.com")
+				again := older
+				again.Version = 3
+				p.must(older)
+				jobs := p.begun(newer)
+				writer, err := target.open(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer writer.Close()
+				hook := &between{reads: reads, then: func() { p.must(again) }}
+				if reads == 0 {
+					hook.then()
+				}
+				writer.AddHook(hook)
+				target.finish(t.Context(), writer, jobs)
+				if hook.reads > 0 {
+					t.Fatal("the record was never looked at")
+				}
+				if got, err := target.Holds(t.Context(), "shop", certfleet.Receipt{}); err != nil || got != again.Fingerprint {
+					t.Errorf("it holds %.12s, %v; want what came meanwhile", got, err)
+				}
+			})
+		}
+	}
+}
