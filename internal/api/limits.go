@@ -30,7 +30,7 @@ type LimitBucket struct {
 	Period    string    `json:"period"`
 	Held      int       `json:"held" doc:"Promised to orders under way."`
 	Waiting   int64     `json:"waiting" doc:"Certificates that wait for it."`
-	FreeAt    time.Time `json:"free_at,omitzero" doc:"When the next of them has its turn."`
+	FreeAt    time.Time `json:"free_at,omitzero" doc:"When the next of them has its turn, or with nobody waiting when an empty one has something again."`
 	FullAt    time.Time `json:"full_at,omitzero" doc:"When it is full again."`
 }
 

@@ -156,8 +156,11 @@ func (l *ledger) bucket(b store.Bucket) (api.LimitBucket, bool) {
 	k, _ := plan.ParseKey(b.Key)
 	w := api.LimitBucket{Key: b.Key, Authority: l.names[k.Authority], Account: l.labels[k.Account], Limit: string(k.Limit), Subject: k.Subject,
 		Left: plan.Left(plan.Bucket{TAT: b.FullAt, Held: b.Held}, limitOf(b), l.now), Most: cmp.Or(b.Burst, b.N), Count: b.N, Period: periodText(b.Period), Held: b.Held, Waiting: l.rooms[b.Key]}
-	if w.Waiting > 0 {
+	switch {
+	case w.Waiting > 0:
 		w.FreeAt = b.FreeAt
+	case w.Left == 0:
+		_, _, w.FreeAt = plan.Hold(plan.Bucket{TAT: b.FullAt, Held: b.Held}, limitOf(b), l.now, 1)
 	}
 	if b.FullAt.After(l.now) {
 		w.FullAt = b.FullAt
