@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/certfleet/certfleet"
 	"github.com/riverqueue/river"
 )
 
@@ -139,7 +140,7 @@ func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 			continue
 		}
 		f.looked[k.Name] = time.Now()
-		ids, err := due(ctx, k, perKind+n.waiting+n.begun+n.resting)
+		ids, lanes, err := due(ctx, k, perKind+n.waiting+n.begun+n.resting)
 		if err != nil {
 			wrong = errors.Join(wrong, fmt.Errorf("find due %s: %w", k.Name, err))
 			continue
@@ -147,7 +148,7 @@ func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 		busy = busy || len(ids) > 0
 		chosen, gone := choose(k.Name, f.w.idle(k.Name, ids), in, n.room(), f.woken)
 		waiting[k.Name] += len(chosen)
-		list, stale = append(list, chosen...), append(stale, gone...)
+		list, stale = append(list, ranked(chosen, lanes)...), append(stale, gone...)
 		f.ahead[k.Name].n.Store(int64(n.waiting + len(chosen)))
 		f.ahead[k.Name].more.Store(n.waiting+len(chosen) >= perKind)
 	}
@@ -162,10 +163,10 @@ func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 	return f.next(ctx)
 }
 
-func due(ctx context.Context, k Kind, limit int) ([]int64, error) {
+func due(ctx context.Context, k Kind, limit int) ([]int64, map[int64]certfleet.Lane, error) {
 	ctx, cancel := context.WithTimeout(ctx, say)
 	defer cancel()
-	return k.Due(ctx, time.Now(), limit)
+	return k.due(ctx, limit)
 }
 
 // put takes away what nobody works on any more, and queues.

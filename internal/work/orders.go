@@ -33,6 +33,14 @@ func Orders(db *store.DB, owner string, step StepFunc) Kind {
 			}
 			return ids, err
 		},
+		Lanes: func(ctx context.Context, now time.Time, limit int) ([]Laned, error) {
+			list, err := db.DueOrders(ctx, now, limit)
+			out := make([]Laned, len(list))
+			for i, o := range list {
+				out[i] = Laned{o.ID, o.Lane}
+			}
+			return out, err
+		},
 		Do: func(ctx context.Context, id int64) error {
 			o, err := db.Order(ctx, id)
 			if err != nil {

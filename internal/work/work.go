@@ -27,12 +27,20 @@ type Kind struct {
 	Name string
 	// Due lists the ids to work on now, most urgent first.
 	Due func(ctx context.Context, now time.Time, limit int) ([]int64, error)
+	// Lanes is Due with the lane of each, for kinds whose rows have one; nil for others.
+	Lanes func(ctx context.Context, now time.Time, limit int) ([]Laned, error)
 	// Do works on one; it claims the row and returns at once when another was faster.
 	Do func(ctx context.Context, id int64) error
 	// Say describes one in a line, for a dry run.
 	Say func(ctx context.Context, id int64) string
 	// Gated rows mostly wait for somebody: many are begun, few worked on at a time.
 	Gated bool
+}
+
+// Laned is a due row in its lane.
+type Laned struct {
+	ID   int64
+	Lane certfleet.Lane
 }
 
 // Work is what turns the handle.
