@@ -70,6 +70,8 @@ type feeder struct {
 	reaped time.Time
 	asked  time.Time     // when this process looked last though it does not lead
 	woken  time.Time     // when a commit wanted action last
+	swept  time.Time     // when all kinds were asked last
+	quiet  bool          // and none had anything to do
 	late   time.Duration // the last pause before something that is due and that no kind lists
 }
 
@@ -103,7 +105,29 @@ func (f *feeder) round(ctx context.Context, woken bool) (time.Duration, error) {
 		}
 	}
 	f.asked = time.Now()
+	if !woken && f.quiet && time.Since(f.swept) < calmly {
+		if pause, ok := f.still(ctx); ok {
+			return pause, nil
+		}
+	}
+	f.quiet, f.swept = false, time.Now()
 	return f.sweep(ctx)
+}
+
+// calmly is how long after a look that found nothing one question is asked instead
+// of one of each kind. What that question does not know of, silent agents and
+// retention, may wait so long.
+const calmly = 5 * time.Second
+
+// still reports whether nothing can have become due since a look that found
+// nothing, and how long to sleep then.
+func (f *feeder) still(ctx context.Context) (time.Duration, bool) {
+	next, err := f.w.DB.NextDue(ctx)
+	left := time.Until(next)
+	if err != nil || next.IsZero() || left <= 0 {
+		return 0, false
+	}
+	return min(max(left, 10*time.Millisecond), look), true
 }
 
 // reap takes over what a killed process of this host left, long before its lease
@@ -160,6 +184,7 @@ func (f *feeder) sweep(ctx context.Context) (time.Duration, error) {
 		f.late = 0
 		return look / 4, nil
 	}
+	f.quiet = true
 	return f.next(ctx)
 }
 
