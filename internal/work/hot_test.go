@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/certfleet/certfleet"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
 	"github.com/certfleet/certfleet/internal/trial"
@@ -55,6 +56,61 @@ func TestWhatStaysDueIsNotLookedForHotly(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestWhatNoKindListsIsNotLookedForHotly has an order that is due by its row, and
+// nobody who says so: as rows are that must wait for others.
+func TestWhatNoKindListsIsNotLookedForHotly(t *testing.T) {
+	trial.InFull(t)
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		t.Parallel()
+		wanted(t, db)
+		p := newPile("other", 0, done)
+		_, stop := turn(t, db, work.OwnerName(), p)
+		time.Sleep(4 * time.Second)
+		if n := p.asked.Load(); n > 15 {
+			t.Errorf("in four seconds it was looked for %d times", n)
+		}
+		stop()
+	})
+}
+
+// TestWhatWaitsForAPlaceIsNotQueuedAgainAndAgain empties the queue while orders wait
+// at the gate.
+func TestWhatWaitsForAPlaceIsNotQueuedAgainAndAgain(t *testing.T) {
+	trial.InFull(t)
+	url := storetest.PostgresURL(t)
+	db := openStore(t, url)
+	more(t, db, wanted(t, db), 9)
+	begun := make(chan int64, 100)
+	step := func(ctx context.Context, o *certfleet.Order) (time.Time, error) {
+		begun <- o.ID
+		<-ctx.Done()
+		return time.Time{}, ctx.Err()
+	}
+	said := &lines{}
+	stop := running(t, &work.Work{DB: db, Kinds: []work.Kind{work.Orders(db, "node:a", step)}, Workers: 2, Owner: "node:a", Log: said.log(), Grace: time.Millisecond})
+	numbered := func() int {
+		n, err := number(t, url, "SELECT last_value FROM river_job_id_seq")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	trial.Until(t, "queue all", func() (bool, string) { return len(begun) == 2 && numbered() >= 10, fmt.Sprint(len(begun), " begun") })
+	time.Sleep(200 * time.Millisecond) // they are at the gate
+	before := numbered()
+	if _, err := number(t, url, "WITH d AS (DELETE FROM river_job RETURNING 1) SELECT count(*) FROM d"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * time.Second)
+	if n := numbered() - before; n > 0 {
+		t.Errorf("what waits already was queued %d times more", n)
+	}
+	if len(begun) != 2 {
+		t.Errorf("%d orders were begun at two places", len(begun))
+	}
+	stop()
 }
 
 func sleeps(ctx context.Context, d time.Duration) {

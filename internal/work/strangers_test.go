@@ -86,13 +86,14 @@ func TestTwoProcessesShareOneFile(t *testing.T) {
 		t.Cleanup(func() { db.Close() })
 		dbs[i] = db
 	}
-	const n = 60
+	const n = 200
 	more(t, dbs[0], wanted(t, dbs[0]), n-1)
 	ca := &steps{seen: map[int64]int{}, by: map[string]bool{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	managed := &work.Work{DB: dbs[0], Kinds: []work.Kind{work.Orders(dbs[0], "manager", ca.of(dbs[0]))}, Workers: 4, Owner: "manager", Log: (&lines{}).log()}
 	ended := make(chan error, 1)
 	go func() { ended <- managed.Run(ctx) }()
+	trial.Until(t, "begin", func() (bool, string) { _, saw := ca.all(n); return !strings.HasPrefix(saw, "0 "), saw })
 	once := &work.Work{DB: dbs[1], Kinds: []work.Kind{work.Orders(dbs[1], "once", ca.of(dbs[1]))}, Workers: 4, Owner: "once", Log: (&lines{}).log()}
 	if err := once.Drain(t.Context(), 2*time.Second); err != nil {
 		t.Error(err)
