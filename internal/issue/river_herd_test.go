@@ -50,8 +50,12 @@ func TestAfterADayOfDowntimeRiverKeepsTheHerdInLane(t *testing.T) {
 		j.nothingTwice(all + 6)
 		j.lanes()
 		j.tenants()
-		j.overtake("stolen", was, nodes*3*hands)
-		j.overtake("visitor", was, nodes*4*hands)
+		few := 4 * hands
+		if nodes > 1 { // in real time the machine may be busy
+			few = queuedAhead
+		}
+		j.overtake("stolen", was, few)
+		j.overtake("visitor", was, few)
 	})
 }
 
