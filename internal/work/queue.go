@@ -41,7 +41,8 @@ func (p job) InsertOpts() river.InsertOpts {
 }
 
 // ladder is when a piece is tried again that failed without saying so on its row:
-// after 1, 2, 4 seconds and so on, at most a minute.
+// after 1, 2, 4 seconds and so on, at most a minute, and in the first of River's looks
+// after that (see poll).
 type ladder struct{}
 
 // NextRetry is River's question.
