@@ -123,8 +123,11 @@ const calmly = 5 * time.Second
 // nothing, and how long to sleep then.
 func (f *feeder) still(ctx context.Context) (time.Duration, bool) {
 	next, err := f.w.DB.NextDue(ctx)
+	if err == nil && next.IsZero() {
+		return look, true
+	}
 	left := time.Until(next)
-	if err != nil || next.IsZero() || left <= 0 {
+	if err != nil || left <= 0 {
 		return 0, false
 	}
 	return min(max(left, 10*time.Millisecond), look), true
