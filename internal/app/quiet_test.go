@@ -50,6 +50,7 @@ func TestAFleetWithNothingDueIsQuiet(t *testing.T) {
 			}
 			return k.Due(ctx, now, limit)
 		}
+		a.Work.Kinds[i].Lanes = nil // asked instead of Due where there is one
 		a.Work.Kinds[i].Do = func(context.Context, int64) error {
 			t.Errorf("%s found something to do", k.Name)
 			return nil
