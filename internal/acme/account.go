@@ -136,6 +136,7 @@ func (c *Client) Rollover(ctx context.Context, acct Account, newKey crypto.Signe
 	if dir.KeyChange == "" {
 		return &certfleet.Error{Kind: certfleet.Invalid, Msg: doing + ": the CA offers no key change", Advice: "register a new account and let its certificates renew there"}
 	}
+	acct.Changed = nil // the request says which key it replaces
 	inner, err := rollover(acct, newKey, dir.KeyChange)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)

@@ -84,8 +84,10 @@ func (j challengeJSON) challenge() Challenge {
 
 // Answer tells the CA to look at a challenge now (RFC 8555 section 7.5.1). A CA
 // may refuse it as malformed when the challenge was answered before; the
-// authorization tells how it stands.
+// authorization tells how it stands. It is not sent again by another key of the
+// account: what is presented hangs on the key (section 8.1).
 func (c *Client) Answer(ctx context.Context, acct Account, challengeURL string) (Challenge, error) {
+	acct.Changed = nil
 	var got challengeJSON
 	a, err := c.call(ctx, acct.as(request{kind: "challenge", doing: "answer a challenge", url: challengeURL, payload: struct{}{}}), &got)
 	if err != nil {

@@ -59,6 +59,11 @@ type Client struct {
 type Account struct {
 	URL string
 	Key crypto.Signer
+	// Changed, if set, is asked when a CA may have refused a signature, because the
+	// account's key was changed after it was read (RFC 8555 section 7.3.5): for the
+	// key that it has by now, or nil when that is the one refused. With another the
+	// request is sent again, since nothing came of the first.
+	Changed func(ctx context.Context, refused crypto.Signer) (crypto.Signer, error)
 }
 
 // New makes a Client; it asks the CA nothing yet.
@@ -109,11 +114,12 @@ type request struct {
 	url     string
 	key     crypto.Signer
 	kid     string // the account's URL; empty sends the public key instead
-	payload any    // nil is POST-as-GET (RFC 8555 section 6.3)
+	changed func(context.Context, crypto.Signer) (crypto.Signer, error)
+	payload any // nil is POST-as-GET (RFC 8555 section 6.3)
 	accept  string
 }
 
-// post sends r until the CA takes its nonce. An answer may come with an error:
+// post sends r until the CA takes its nonce, and its key. An answer may come with an error:
 // then its status and header are known, its body is not.
 func (c *Client) post(ctx context.Context, r request) (*answer, error) {
 	payload, err := encode(r.payload)
@@ -129,11 +135,35 @@ func (c *Client) post(ctx context.Context, r request) (*answer, error) {
 		if p == nil {
 			return a, nil
 		}
-		if p.Name() != "badNonce" || left == 0 {
+		again, err := c.mend(ctx, &r, p)
+		if err != nil {
+			return nil, err
+		}
+		if !again || left == 0 {
 			return nil, fmt.Errorf("%s: %w", r.doing, p)
 		}
-		c.nonces.keepNewest()
 	}
+}
+
+// mend reports whether a refused request is to be sent again: with a fresh nonce, or
+// by the key that its account has by now.
+func (c *Client) mend(ctx context.Context, r *request, p *Problem) (again bool, err error) {
+	if p.Name() == "badNonce" {
+		c.nonces.keepNewest()
+		return true, nil
+	}
+	if r.changed == nil || !p.OfSignature() {
+		return false, nil
+	}
+	key, err := r.changed(ctx, r.key)
+	if err != nil {
+		return false, unsent{fmt.Errorf("%s: look for the account's key: %w", r.doing, err)}
+	}
+	if key == nil {
+		return false, nil
+	}
+	r.key = key
+	return true, nil
 }
 
 func (c *Client) postOnce(ctx context.Context, r request, payload []byte) (*answer, error) {
@@ -179,6 +209,6 @@ func (c *Client) call(ctx context.Context, r request, into any) (*answer, error)
 
 // as is r signed by acct.
 func (acct Account) as(r request) request {
-	r.key, r.kid = acct.Key, acct.URL
+	r.key, r.kid, r.changed = acct.Key, acct.URL, acct.Changed
 	return r
 }

@@ -2,7 +2,8 @@
 // operation.
 //
 // Nothing is repeated in here except a request that the CA refused for its
-// nonce (RFC 8555 section 6.5), because then the CA did nothing. Whoever calls
+// nonce (RFC 8555 section 6.5), or for a signature by a key that the account has
+// no more, because then the CA did nothing. Whoever calls
 // keeps the state and asks again: a request whose answer was lost comes back as
 // [ErrLost], and only the CA knows what became of it.
 //

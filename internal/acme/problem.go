@@ -95,6 +95,19 @@ func Is(err error, name string) bool {
 	return ok && p.Name() == name
 }
 
+// OfSignature reports whether the refusal may be of who signed, rather than of what
+// was asked for: RFC 8555 section 6.2 names no type for a signature that does not
+// verify, so CAs say malformed or unauthorized for other reasons too.
+func (p *Problem) OfSignature() bool {
+	switch p.Name() {
+	case "malformed", "unauthorized", "badSignatureAlgorithm", "badPublicKey":
+		return true
+	case "", "about:blank":
+		return p.Status == http.StatusBadRequest || p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden
+	}
+	return p.Status == http.StatusUnauthorized
+}
+
 // problemJSON is a problem document on the wire (RFC 7807, RFC 8555 section 6.7.1).
 type problemJSON struct {
 	Type        string        `json:"type"`
