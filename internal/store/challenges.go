@@ -135,6 +135,22 @@ func (t *Tx) IntendChallenge(ctx context.Context, c *certfleet.StoredChallenge) 
 	return challenges.insert(ctx, t, c)
 }
 
+// Reintend gives a challenge another key authorization, as a new key of its account
+// does (RFC 8555 section 8.1), after what was presented was taken away: it is to be
+// presented again, and the CA told again. Where our own rows make it visible, the
+// write does, also for other orders that share it.
+func (t *Tx) Reintend(ctx context.Context, c *certfleet.StoredChallenge, keyAuth string) error {
+	c.KeyAuth, c.State, c.Status, c.PresentedAt, c.AnsweredAt = keyAuth, nil, "pending", time.Time{}, time.Time{}
+	if c.Type != certfleet.DNS01 {
+		c.PresentedAt = t.now
+		if err := t.later(ctx, "UPDATE challenge SET key_auth = $1 WHERE token = $2 AND type = $3 AND cleaned_at = 0", keyAuth, c.Token, string(c.Type)); err != nil {
+			return err
+		}
+	}
+	return t.changeOne(ctx, "UPDATE challenge SET key_auth = $1, state = NULL, status = $2, presented_at = $3, answered_at = 0 WHERE id = $4 AND cleaned_at = 0",
+		keyAuth, c.Status, certfleet.Millis(c.PresentedAt), c.ID)
+}
+
 // HandshakeTaken reports whether another order had a challenge of the same type
 // presented or answered for the name since, and no verdict. Until the transaction
 // ends nobody else is told that it is not.

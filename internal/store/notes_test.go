@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -69,6 +70,48 @@ func TestLifeOfAChallenge(t *testing.T) {
 		}
 		if _, err := db.ChallengeByToken(ctx, "tok"); certfleet.KindOf(err) != certfleet.NotFound {
 			t.Errorf("a cleaned challenge is still answered: %v", err)
+		}
+	})
+}
+
+// TestAnotherKeyAuthorizationIsPresentedAnew has two challenges share a token, which
+// is answered alike for both; a TXT record is each one's own.
+func TestAnotherKeyAuthorizationIsPresentedAnew(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFleet(t, db)
+		for _, c := range []struct {
+			typ       certfleet.ChallengeType
+			presented time.Time
+			other     string
+		}{{certfleet.HTTP01, now, "tok.new"}, {certfleet.DNS01, time.Time{}, "tok.thumb"}} {
+			first, beside := f.addChallenge(t, db, c.typ, "tok"), f.addChallenge(t, db, c.typ, "beside")
+			second := *first
+			second.ID, second.AuthorizationID = 0, f.addChallenge(t, db, certfleet.TLSALPN01, "of "+string(c.typ)).AuthorizationID
+			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.IntendChallenge(ctx, &second) })
+			write(t, db, func(ctx context.Context, tx *store.Tx) error {
+				if err := tx.Presented(ctx, first.ID, []byte("state")); err != nil {
+					return err
+				}
+				if err := tx.Answered(ctx, first.ID, "processing"); err != nil {
+					return err
+				}
+				return tx.Reintend(ctx, first, "tok.new")
+			})
+			got, err := db.Challenge(t.Context(), first.ID)
+			if err != nil || !same(*got, *first) || got.KeyAuth != "tok.new" || got.State != nil || got.Status != "pending" || !got.PresentedAt.Equal(c.presented) || !got.AnsweredAt.IsZero() {
+				t.Errorf("%s: %+v, %v", c.typ, got, err)
+			}
+			if other, err := db.Challenge(t.Context(), second.ID); err != nil || other.KeyAuth != c.other {
+				t.Errorf("%s with the same token: %+v, %v", c.typ, other, err)
+			}
+			if other, err := db.Challenge(t.Context(), beside.ID); err != nil || !same(*other, *beside) {
+				t.Errorf("%s with another token: %+v, %v", c.typ, other, err)
+			}
+			write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Cleaned(ctx, first.ID) })
+			err = db.Tx(t.Context(), now, func(tx *store.Tx) error { return tx.Reintend(t.Context(), first, "tok.late") })
+			if !errors.Is(err, store.ErrStale) {
+				t.Errorf("%s: what was cleaned up is presented again: %v", c.typ, err)
+			}
 		}
 	})
 }
