@@ -26,10 +26,10 @@ func (r *Room) ensureAccount(ctx context.Context, j *job) (ready bool, err error
 	}
 	if j.acctKey != nil && j.acct.NextKeyID == 0 {
 		signer, err := r.Keys.OpenKey(ctx, j.acctKey)
-		j.as = acme.Account{URL: j.acct.URL, Key: signer}
+		j.as = acme.Account{URL: j.acct.URL, Key: signer, Changed: r.follower(j)}
 		return err == nil, err
 	}
-	j.as, err = r.identity(ctx, j.client, j.acct)
+	err = r.signAs(ctx, j)
 	return err == nil, err
 }
 
@@ -47,13 +47,15 @@ func (r *Room) registerOnce(ctx context.Context, j *job) (err error) {
 // identity opens an account's key to sign with. A rollover that was begun and
 // not seen done is settled first by asking the CA which key it knows.
 func (r *Room) identity(ctx context.Context, client *acme.Client, acct *certfleet.Account) (acme.Account, error) {
-	if acct.NextKeyID != 0 {
-		if err := r.settleRollover(ctx, client, acct); err != nil {
-			return acme.Account{}, err
-		}
+	if err := r.settled(ctx, client, acct); err != nil {
+		return acme.Account{}, err
 	}
 	signer, err := r.accountKey(ctx, acct.KeyID)
-	return acme.Account{URL: acct.URL, Key: signer}, err
+	changed := func(ctx context.Context, refused crypto.Signer) (crypto.Signer, error) {
+		_, signer, err := r.changedKey(ctx, client, acct.ID, refused)
+		return signer, err
+	}
+	return acme.Account{URL: acct.URL, Key: signer, Changed: changed}, err
 }
 
 func (r *Room) accountKey(ctx context.Context, id int64) (crypto.Signer, error) {

@@ -29,6 +29,7 @@ type pending struct {
 	row    certfleet.Authorization
 	stored certfleet.StoredChallenge
 	solver certfleet.Solver
+	auth   string // the key authorization by the account's key as it is now
 	told   bool   // the CA was told to look in this step
 	said   string // the challenge's status, as the CA answered
 }
@@ -229,7 +230,7 @@ func (r *Room) pick(ctx context.Context, j *job, p *pending) error {
 	if err != nil {
 		return err
 	}
-	p.row.Challenge = typ
+	p.row.Challenge, p.auth = typ, auth
 	p.stored = certfleet.StoredChallenge{Tenant: j.order.Tenant, OrderID: j.order.ID, Type: typ, Solver: label, URL: p.ch.URL, Status: p.ch.Status, Name: p.authz.Name, Token: p.ch.Token, KeyAuth: auth}
 	return nil
 }
@@ -278,6 +279,9 @@ func (r *Room) proofOf(ctx context.Context, j *job, d *certfleet.Domain, typ cer
 // present makes visible what is not yet, and commits each solver's own state.
 func (r *Room) present(ctx context.Context, j *job, work []*pending) error {
 	for _, p := range work {
+		if err := r.refresh(ctx, j, p); err != nil {
+			return err
+		}
 		if !p.stored.PresentedAt.IsZero() {
 			continue
 		}

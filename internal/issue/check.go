@@ -26,7 +26,7 @@ func (r *Room) CheckAccount(ctx context.Context, id int64) (acme.AccountInfo, er
 	if err != nil {
 		return acme.AccountInfo{}, errors.Join(err, r.keep(ctx, said))
 	}
-	got, err := client.Find(ctx, as.Key)
+	got, err := findAs(ctx, client, as)
 	return got, errors.Join(explained(acct, err), r.keep(ctx, said))
 }
 

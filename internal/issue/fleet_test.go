@@ -43,6 +43,12 @@ func newFleet(t *testing.T, db *store.DB, o fakeca.Options) *fleet {
 func newFleetAt(t *testing.T, db *store.DB, authority string, o fakeca.Options) *fleet {
 	t.Helper()
 	o.Trusting, o.Lean = true, true
+	return fleetAt(t, db, authority, o)
+}
+
+// fleetAt is a fleet at a CA that is as o says; without limits it has Let's Encrypt's.
+func fleetAt(t *testing.T, db *store.DB, authority string, o fakeca.Options) *fleet {
+	t.Helper()
 	if o.Limits == nil {
 		o.Limits = fakeca.LetsEncrypt()
 	}

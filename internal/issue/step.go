@@ -36,7 +36,7 @@ func (r *Room) Step(ctx context.Context, o *certfleet.Order) (time.Time, error) 
 		return time.Time{}, err
 	}
 	j.said = said
-	wait, err := r.advance(ctx, j)
+	wait, err := r.advanceAgain(ctx, j)
 	if err != nil {
 		wait, err = r.stumble(ctx, j, err)
 	}
@@ -85,11 +85,10 @@ func (r *Room) follow(ctx context.Context, j *job, ord acme.Order) (time.Duratio
 // removed ends the order of a certificate that nobody wants any more.
 func (r *Room) removed(ctx context.Context, j *job) error {
 	if j.order.URL != "" {
-		as, err := r.identity(ctx, j.client, j.acct)
-		if err != nil {
+		if err := r.signAs(ctx, j); err != nil {
 			return err
 		}
-		j.as = as // what is pending at the CA is given up with it
+		// What is pending at the CA is given up with it.
 	}
 	return r.fail(ctx, j, failure{typ: "removed", msg: "the certificate was removed", final: true})
 }

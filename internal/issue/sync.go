@@ -60,8 +60,7 @@ func (r *Room) visit(ctx context.Context, id int64) (*job, context.Context, erro
 	if j.acct.State != certfleet.AccountValid {
 		return nil, ctx, &certfleet.Error{Kind: certfleet.Conflict, Msg: fmt.Sprintf("account %q is %s", j.acct.Label, j.acct.State), Advice: "register the account first"}
 	}
-	j.as, err = r.identity(ctx, j.client, j.acct)
-	return j, ctx, err
+	return j, ctx, r.signAs(ctx, j)
 }
 
 // DeactivateAuthorization gives up one pending authorization at the CA (RFC 8555
