@@ -14,12 +14,13 @@ import (
 )
 
 // rereads is how often what another process wrote meanwhile is read once more.
-const rereads = 3
+const rereads = 5
 
 // changedKey is the account as it is stored by now and its key, when that is not the
 // one that a CA refused; else the signer is nil. Whichever node changed the key says
 // so in the row; where its commit is still missing, the CA is asked.
 func (r *Room) changedKey(ctx context.Context, client *acme.Client, id int64, refused crypto.Signer) (*certfleet.Account, crypto.Signer, error) {
+	asked := int64(0) // the next key that the CA was asked about; what it said may be old by then
 	for range rereads {
 		acct, err := r.DB.Account(ctx, id)
 		if err != nil {
@@ -34,29 +35,34 @@ func (r *Room) changedKey(ctx context.Context, client *acme.Client, id int64, re
 			signer, err := r.Keys.OpenKey(ctx, key)
 			return acct, signer, err
 		}
-		if acct.NextKeyID == 0 {
-			return acct, nil, nil
+		if acct.NextKeyID == asked {
+			return acct, nil, nil // none is on the way, or the CA does not know it
 		}
 		was := acct.KeyID
-		if err := r.settleRollover(ctx, client, acct); errors.Is(err, store.ErrStale) {
-			continue
-		} else if err != nil {
+		asked = acct.NextKeyID
+		if err := r.settleRollover(ctx, client, acct); err != nil && !errors.Is(err, store.ErrStale) {
 			return nil, nil, err
 		}
-		if acct.KeyID == was {
-			return acct, nil, nil // the CA does not know the next key
+		if acct.KeyID != was { // the CA has it, whoever writes that down
+			signer, err := r.accountKey(ctx, acct.KeyID)
+			return acct, signer, err
 		}
 	}
 	return nil, nil, fmt.Errorf("read account %d: %w", id, store.ErrStale)
 }
 
 // settled settles a rollover that was begun. Of several that find it so one writes
-// what came of it; the others read that.
+// what came of it; the others go on with the key that the CA has, or read the account
+// once more.
 func (r *Room) settled(ctx context.Context, client *acme.Client, acct *certfleet.Account) error {
 	for again := rereads; acct.NextKeyID != 0; again-- {
+		was := acct.KeyID
 		err := r.settleRollover(ctx, client, acct)
 		if again == 0 || !errors.Is(err, store.ErrStale) {
 			return err
+		}
+		if acct.KeyID != was {
+			return nil
 		}
 		now, err := r.DB.Account(ctx, acct.ID)
 		if err != nil {
@@ -89,12 +95,13 @@ func (r *Room) follower(j *job) func(context.Context, crypto.Signer) (crypto.Sig
 }
 
 // advanceAgain is advance, done again at once when the CA would not be told to look
-// because the account's key was changed: then what is presented must be too.
+// because the account's key was changed: then what is presented must be too. A key
+// that changes all the time has the step tried later, which is no failure of the order.
 func (r *Room) advanceAgain(ctx context.Context, j *job) (time.Duration, error) {
-	for again := rereads; ; again-- {
+	for range rereads {
 		wait, err := r.advance(ctx, j)
 		p, ok := errors.AsType[*acme.Problem](err)
-		if !ok || again == 0 || !p.OfSignature() || j.as.Changed == nil {
+		if !ok || !p.OfSignature() || j.as.Changed == nil {
 			return wait, err
 		}
 		if signer, asking := j.as.Changed(ctx, j.as.Key); asking != nil {
@@ -103,6 +110,7 @@ func (r *Room) advanceAgain(ctx context.Context, j *job) (time.Duration, error) 
 			return wait, err
 		}
 	}
+	return 0, fmt.Errorf("sign for account %q, whose key keeps changing: %w", j.acct.Label, store.ErrStale)
 }
 
 // refresh takes away what was presented by a key that the account has no more, and

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -177,7 +178,8 @@ func TestAChangedKeyCostsAnOrderNothing(t *testing.T) {
 func (f *fleet) through(r *issue.Room, w *work.Work, c *certfleet.Certificate) *certfleet.Order {
 	f.Helper()
 	if err := r.Open(f.Context(), c.ID, time.Now()); err != nil {
-		f.Fatal(err)
+		f.Error(err)
+		return &certfleet.Order{}
 	}
 	o, err := f.first(c.ID)
 	for stop := time.Now().Add(trial.Patience); err == nil && o.Live() && time.Now().Before(stop); o, err = f.first(c.ID) {
@@ -186,7 +188,8 @@ func (f *fleet) through(r *issue.Room, w *work.Work, c *certfleet.Certificate) *
 		}
 	}
 	if err != nil {
-		f.Fatal(err)
+		f.Error(err)
+		return &certfleet.Order{}
 	}
 	return o
 }
@@ -244,6 +247,46 @@ func TestWhateverAnAccountSignsFollowsItsKey(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestAKeyThatKeepsChangingFailsNoOrder has nodes work on orders while another changes
+// the account's key again and again.
+func TestAKeyThatKeepsChangingFailsNoOrder(t *testing.T) {
+	t.Parallel()
+	f := fleetAt(t, storetest.SQLite(t), "letsencrypt", fakeca.Options{})
+	const orders, nodes = 16, 4
+	todo := make(chan *certfleet.Certificate, orders)
+	for _, c := range f.want(certfleet.LaneNew, many("m%d.example", orders)...) {
+		todo <- c
+	}
+	close(todo)
+	var working sync.WaitGroup
+	for i := range nodes {
+		working.Go(func() {
+			r, w := f.node(fmt.Sprintf("n%d", i), func(string) { time.Sleep(3 * time.Millisecond) })
+			for c := range todo {
+				if o := f.through(r, w, c); o.State != certfleet.OrderIssued || o.Attempts != 0 {
+					t.Errorf("order of %s is %s after %d failures: %s", c.Label, o.State, o.Attempts, o.Problem)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { working.Wait(); close(done) }()
+	other, _ := f.node("other", nil)
+	rolled := 0
+	for busy := true; busy; {
+		select {
+		case <-done:
+			busy = false
+		case <-time.After(100 * time.Millisecond):
+			roll(t, other, f.acct.ID, certfleet.P256, false)
+			rolled++
+		}
+	}
+	if b := f.bucket(f.newOrders()); rolled == 0 || b.Held != 0 || f.spent(b) != orders || f.ca.Stats().Orders != orders {
+		t.Errorf("after %d changes %d new orders are charged, and the CA took %d", rolled, f.spent(b), f.ca.Stats().Orders)
 	}
 }
 
