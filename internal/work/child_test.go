@@ -3,6 +3,7 @@ package work_test
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,6 +32,10 @@ const childLease = 8 * time.Second
 func TestMain(m *testing.M) {
 	if url := os.Getenv(childOf); url != "" {
 		os.Exit(beChild(url))
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // they wait more than they work
+		panic(err)
 	}
 	os.Exit(trial.Run(m))
 }

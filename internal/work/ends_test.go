@@ -55,6 +55,7 @@ func TestNothingOfTheQueueStaysBehind(t *testing.T) {
 // when the process is told to end.
 func TestOrdersEndWithTheProcess(t *testing.T) {
 	trial.InFull(t)
+	t.Parallel()
 	const grace = 2 * time.Second
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		first := wanted(t, db)
@@ -109,6 +110,7 @@ func TestOrdersEndWithTheProcess(t *testing.T) {
 // TestWorkThatDoesNotEndIsLeft is about a call that heeds nothing.
 func TestWorkThatDoesNotEndIsLeft(t *testing.T) {
 	trial.InFull(t)
+	t.Parallel()
 	never := make(chan struct{})
 	defer close(never)
 	begun := make(chan struct{})

@@ -79,6 +79,7 @@ func TestWhatNoKindListsIsNotLookedForHotly(t *testing.T) {
 // at the gate.
 func TestWhatWaitsForAPlaceIsNotQueuedAgainAndAgain(t *testing.T) {
 	trial.InFull(t)
+	t.Parallel()
 	url := storetest.PostgresURL(t)
 	db := openStore(t, url)
 	more(t, db, wanted(t, db), 9)

@@ -110,6 +110,7 @@ func leads(t *testing.T, url, name string) {
 // TestTheOthersFeedWhenTheLeaderEnds stops the leader as an update does.
 func TestTheOthersFeedWhenTheLeaderEnds(t *testing.T) {
 	trial.InFull(t)
+	t.Parallel()
 	url := storetest.PostgresURL(t)
 	first, second := newPile("rows", 0, done), newPile("rows", 1, done)
 	_, stopFirst := turn(t, openStore(t, url), "first", first)
@@ -148,6 +149,7 @@ func TestTwoNodesStartAtOnceOnAnEmptyDatabase(t *testing.T) {
 // TestWhatFailedTooOftenIsSweptUpAnew has River give a row up.
 func TestWhatFailedTooOftenIsSweptUpAnew(t *testing.T) {
 	trial.InFull(t)
+	t.Parallel()
 	url := storetest.PostgresURL(t)
 	p := newPile("rows", 1, func(context.Context, int64) (bool, error) { return false, errors.New("no answer") })
 	_, stop := turn(t, openStore(t, url), work.OwnerName(), p)

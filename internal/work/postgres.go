@@ -128,7 +128,16 @@ func gone(err error) error {
 	return err
 }
 
-func (s *shared) close() { s.pool.Close() }
+// close waits for what is under way, but not for a server that does not answer:
+// the connections end with their own timeouts.
+func (s *shared) close() {
+	closed := make(chan struct{})
+	go func() { defer close(closed); s.pool.Close() }()
+	select {
+	case <-closed:
+	case <-time.After(brief):
+	}
+}
 
 // leader goes by the server's clock, as River does.
 func (s *shared) leader(ctx context.Context) (string, error) {

@@ -59,6 +59,7 @@ func TestAnotherProgramsRiver(t *testing.T) {
 // TestAnEndWhileTheServerIsGone must not wait for it.
 func TestAnEndWhileTheServerIsGone(t *testing.T) {
 	trial.InFull(t)
+	t.Parallel()
 	l := newLedger(t, 100_000)
 	_, stop := l.node("first")
 	trial.Until(t, "begin", func() (bool, string) { n, saw := l.left(); return n < 99_900, saw })
