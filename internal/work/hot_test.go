@@ -23,6 +23,7 @@ func done(context.Context, int64) (bool, error) { return true, nil }
 // whatever is done about it.
 func TestWhatStaysDueIsNotLookedForHotly(t *testing.T) {
 	trial.InFull(t)
+	t.Parallel()
 	const during = 3 * time.Second
 	for engine, open := range map[string]func(testing.TB) *store.DB{"sqlite": storetest.SQLite, "postgres": storetest.Postgres} {
 		for _, c := range []struct {
@@ -62,6 +63,7 @@ func TestWhatStaysDueIsNotLookedForHotly(t *testing.T) {
 // nobody who says so: as rows are that must wait for others.
 func TestWhatNoKindListsIsNotLookedForHotly(t *testing.T) {
 	trial.InFull(t)
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		t.Parallel()
 		wanted(t, db)
@@ -122,6 +124,7 @@ func sleeps(ctx context.Context, d time.Duration) {
 }
 
 func TestAKindThatCannotSayWhatIsDueKeepsNoOtherWaiting(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		bad, good := newPile("bad", 1, done), newPile("good", 300, done)
 		bad.fails.Store(true)
@@ -145,6 +148,7 @@ func TestAKindThatCannotSayWhatIsDueKeepsNoOtherWaiting(t *testing.T) {
 
 func TestAKindThatHangsKeepsNoOtherWaitingForLong(t *testing.T) {
 	trial.InFull(t)
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		t.Parallel()
 		bad, good := newPile("bad", 1, done), newPile("good", 50, done)
@@ -160,6 +164,7 @@ func TestAKindThatHangsKeepsNoOtherWaitingForLong(t *testing.T) {
 // TestRowsThatAlwaysFailKeepNoOthersOut has more of them than are queued at a time,
 // and more urgent than all others.
 func TestRowsThatAlwaysFailKeepNoOthersOut(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		const bad = 350
 		p := newPile("mixed", bad+200, func(_ context.Context, id int64) (bool, error) {
@@ -178,6 +183,7 @@ func TestRowsThatAlwaysFailKeepNoOthersOut(t *testing.T) {
 // later, as after a database that was gone for minutes.
 func TestACommitHurriesWhatRestsAfterAFailure(t *testing.T) {
 	trial.InFull(t)
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		t.Parallel()
 		p := newPile("late", 1, func(context.Context, int64) (bool, error) { return false, errors.New("no answer") })

@@ -19,6 +19,7 @@ import (
 // TestAnotherNodeGoesOnWithWhatAKilledOneBegan kills the node that leads.
 func TestAnotherNodeGoesOnWithWhatAKilledOneBegan(t *testing.T) {
 	trial.InFull(t)
+	t.Parallel()
 	for _, c := range []struct {
 		what, name  string
 		end         func(t *testing.T, pid int)

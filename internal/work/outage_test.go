@@ -77,6 +77,7 @@ func (l *ledger) run(w *work.Work) func() time.Duration { return running(l.t, w)
 // done to their database, and while more becomes due after it.
 func TestWorkGoesOnThroughTroubleOfTheDatabase(t *testing.T) {
 	trial.InFull(t)
+	t.Parallel()
 	for _, c := range []struct {
 		what   string
 		do     func(t *testing.T, l *ledger)
