@@ -72,9 +72,12 @@ func (t *Tx) RenewOrder(ctx context.Context, id int64, owner string, until time.
 }
 
 // ReleaseOrder gives a claimed order back, to be stepped again at due; only its
-// owner can.
+// owner can. When little is left meanwhile of what it renews, it goes on among the
+// expiring.
 func (t *Tx) ReleaseOrder(ctx context.Context, id int64, owner string, due time.Time) error {
-	return t.later(ctx, "UPDATE orders SET owner = '', lease_until = 0, due_at = $1, rev = rev + 1 WHERE id = $2 AND owner = $3", certfleet.Millis(due), id, owner)
+	return t.later(ctx, `UPDATE orders SET owner = '', lease_until = 0, due_at = $1, rev = rev + 1, lane = CASE WHEN lane > 20 AND slot <> 'backup' AND EXISTS
+		(SELECT 1 FROM certificate c WHERE c.id = orders.certificate_id AND c.urgent_at > 0 AND c.urgent_at <= $2) THEN 20 ELSE lane END WHERE id = $3 AND owner = $4`,
+		certfleet.Millis(due), t.now.UnixMilli(), id, owner)
 }
 
 // Owners are those who hold orders or deliveries now.

@@ -47,6 +47,45 @@ func TestALaneLetsOthersPassForAWhile(t *testing.T) {
 	})
 }
 
+func TestAnOrderGoesOnAmongTheExpiringWhenLittleIsLeft(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		slot   certfleet.SlotKind
+		lane   certfleet.Lane
+		urgent time.Time
+		want   certfleet.Lane
+	}{
+		{"in good time", certfleet.SlotECDSA, certfleet.LaneRoutine, now.Add(time.Minute), certfleet.LaneRoutine},
+		{"little is left", certfleet.SlotECDSA, certfleet.LaneRoutine, now, certfleet.LaneExpiring},
+		{"an emergency stays one", certfleet.SlotECDSA, certfleet.LaneEmergency, now, certfleet.LaneEmergency},
+		{"a first one has no life", certfleet.SlotECDSA, certfleet.LaneNew, time.Time{}, certfleet.LaneNew},
+		{"a backup has a life of its own", certfleet.SlotBackup, certfleet.LaneRoutine, now, certfleet.LaneRoutine},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			storetest.Each(t, func(t *testing.T, db *store.DB) {
+				f := newFleet(t, db)
+				cert := f.addCertificate(t, db, "left", "left.example.net")
+				o := f.newOrder(cert.ID)
+				o.Slot, o.Lane = c.slot, c.lane
+				write(t, db, func(ctx context.Context, tx *store.Tx) error {
+					cert.UrgentAt = c.urgent
+					if err := tx.SaveCertificate(ctx, cert); err != nil {
+						return err
+					}
+					return tx.AddOrder(ctx, o)
+				})
+				write(t, db, func(ctx context.Context, tx *store.Tx) error {
+					return tx.ClaimOrder(ctx, o, "node", now.Add(time.Minute))
+				})
+				write(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.ReleaseOrder(ctx, o.ID, "node", now) })
+				if got, err := db.Order(t.Context(), o.ID); err != nil || got.Lane != c.want {
+					t.Errorf("it goes on in lane %s: %v, want %s", got.Lane, err, c.want)
+				}
+			})
+		})
+	}
+}
+
 // waited reads a lane and since when.
 func waited(t *testing.T, s string) (lane certfleet.Lane, since time.Time) {
 	t.Helper()

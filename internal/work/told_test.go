@@ -81,7 +81,7 @@ func TestWhatGoesWrongBeforeItsRowSaysSoIsTold(t *testing.T) {
 			return errors.New("ask https://alice:sesame@ca.test/dir?key=sesame:\n no answer " + strings.Repeat("x", 1000))
 		}, "ask https://ca.test/dir no answer xxx"},
 		"a panic with what was at hand": {func(context.Context) error { panic("sesame") }, "a value of type string"},
-		"a panic of the runtime":        {func(context.Context) error { var m map[string]int; m["a"] = 1; return nil }, "assignment to entry in nil map"},
+		"a panic of the runtime":        {func(ctx context.Context) error { _ = make([]int, -len(fmt.Sprint(ctx))); return nil }, "len out of range"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			storetest.Each(t, func(t *testing.T, db *store.DB) {
