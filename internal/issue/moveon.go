@@ -9,11 +9,15 @@ import (
 )
 
 // patience is how long a first order waits for a CA that does not answer, where
-// the policy has a second one.
-const patience = 20 * time.Minute
+// the policy has a second one; longer is how long any order waits for another CA
+// than the first.
+const (
+	patience = 20 * time.Minute
+	longer   = time.Hour
+)
 
 // movesOn reports whether an order that waits for its CA is better given up, so
-// that the next one goes to the policy's second authority: when half of the time
+// that the next one goes to another authority of the policy: when half of the time
 // set aside for renewing is gone.
 func (r *Room) movesOn(ctx context.Context, j *job) bool {
 	o := j.order
@@ -24,12 +28,17 @@ func (r *Room) movesOn(ctx context.Context, j *job) bool {
 	if err != nil || len(p.Spec.Authorities) < 2 || !r.tooLate(ctx, j) {
 		return false
 	}
-	first, err := r.DB.AuthorityByLabel(ctx, j.cert.Tenant, p.Spec.Authorities[0])
-	if err != nil || first.ID != o.AuthorityID {
+	labels := p.Spec.Authorities
+	at := r.placeOf(ctx, j.cert.Tenant, o.AuthorityID, labels)
+	if at < 0 || at > 0 && time.Since(o.CreatedAt) < longer {
 		return false
 	}
-	_, _, err = r.accountAt(ctx, j.cert, p, p.Spec.Authorities[1])
-	return err == nil && r.permitted(ctx, j.cert, p, p.Spec.Authorities[1])
+	next := plan.Next(len(labels), at, func(i int) bool { return r.permitted(ctx, j.cert, p, labels[i]) })
+	if next == at {
+		return false
+	}
+	_, _, err = r.accountAt(ctx, j.cert, p, labels[next])
+	return err == nil
 }
 
 func (r *Room) tooLate(ctx context.Context, j *job) bool {

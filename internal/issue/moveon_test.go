@@ -34,7 +34,7 @@ func TestACAThatIsAwayForLongIsLeftForTheSecond(t *testing.T) {
 }
 
 func (f *fleet) leaves(fault fakeca.Fault) {
-	second := f.secondCA()
+	second, _ := f.secondCA()
 	held := f.want(certfleet.LaneNew, "held.example")[0]
 	f.live(time.Hour)
 	before := f.certificate(held.ID)
@@ -57,8 +57,39 @@ func (f *fleet) leaves(fault fakeca.Fault) {
 	}
 }
 
+// TestTheFirstCAIsAskedAgainWhenTheSecondIsAwayToo takes both CAs away, and brings
+// one of them back when the order has been at either.
+func TestTheFirstCAIsAskedAgainWhenTheSecondIsAwayToo(t *testing.T) {
+	t.Parallel()
+	bubble(t, fakeca.Options{}, func(f *fleet) {
+		_, second := f.secondCA()
+		held := f.want(certfleet.LaneNew, "held.example")[0]
+		f.live(time.Hour)
+		before := f.certificate(held.ID)
+		if before.VersionID == 0 {
+			f.Fatalf("nothing was issued: %s", f.reasons())
+		}
+		back := before.NotAfter.Add(-20 * time.Hour)
+		f.ca.Inject(fakeca.Fault{Kind: fakeca.Outage, Until: back})
+		second.Inject(fakeca.Fault{Kind: fakeca.Outage})
+		for time.Now().Before(back) {
+			f.live(6 * time.Hour)
+		}
+		asked := second.Stats().Requests["newOrder"] + second.Stats().Requests["directory"]
+		if asked == 0 {
+			f.Fatal("the second CA was never asked")
+		}
+		f.live(16 * time.Hour)
+		got := f.certificate(held.ID)
+		v, err := f.db.Version(f.Context(), got.VersionID)
+		if err != nil || v.ID == before.VersionID {
+			f.Fatalf("it is not renewed, %s before its end; the second CA was asked %d times: %s; %v", time.Until(got.NotAfter), asked, got.DueReason, err)
+		}
+	})
+}
+
 // secondCA gives the fleet's policy a second authority, with an account.
-func (f *fleet) secondCA() *certfleet.Authority {
+func (f *fleet) secondCA() (*certfleet.Authority, *fakeca.CA) {
 	f.Helper()
 	ca := fakeca.New(fakeca.Options{URL: "https://second.test", Trusting: true, Lean: true})
 	a := &certfleet.Authority{Label: "second", DirectoryURL: ca.DirectoryURL()}
@@ -79,5 +110,5 @@ func (f *fleet) secondCA() *certfleet.Authority {
 		}
 		return tx.AddAccount(ctx, &certfleet.Account{AuthorityID: a.ID, Label: "at the second", AgreedAt: tx.Now()})
 	})
-	return a
+	return a, ca
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -135,7 +136,7 @@ func SlotFor(k certfleet.KeyType) certfleet.SlotKind {
 
 // choose is the authority of the policy whose turn it is, and the account to use
 // there: the first, unless it has failed for so long that half of the time that
-// was set aside for renewing is gone.
+// was set aside for renewing is gone. Then all of them have a turn.
 func (r *Room) choose(ctx context.Context, cert *certfleet.Certificate, p *certfleet.Policy) (*certfleet.Authority, *certfleet.Account, error) {
 	labels := p.Spec.Authorities
 	if len(labels) == 0 {
@@ -145,8 +146,27 @@ func (r *Room) choose(ctx context.Context, cert *certfleet.Certificate, p *certf
 	if err != nil {
 		return r.accountAt(ctx, cert, p, labels[0])
 	}
-	n := plan.Chooses(len(labels), time.Now(), v.NotBefore, v.NotAfter, cert.Failures, func() bool { return r.permitted(ctx, cert, p, labels[1]) })
+	last := func() int { return r.failedAt(ctx, cert, labels) }
+	n := plan.Chooses(len(labels), time.Now(), v.NotBefore, v.NotAfter, cert.Failures, last, func(i int) bool { return r.permitted(ctx, cert, p, labels[i]) })
 	return r.accountAt(ctx, cert, p, labels[n])
+}
+
+// failedAt is where in a list of authorities the last order of a certificate
+// failed, -1 for nowhere.
+func (r *Room) failedAt(ctx context.Context, cert *certfleet.Certificate, labels []string) int {
+	o, err := r.DB.LastOrder(ctx, cert.ID)
+	if err != nil || o.State != certfleet.OrderFailed {
+		return -1
+	}
+	return r.placeOf(ctx, cert.Tenant, o.AuthorityID, labels)
+}
+
+// placeOf is where an authority is in a list of labels, -1 for nowhere.
+func (r *Room) placeOf(ctx context.Context, tenant, authority int64, labels []string) int {
+	return slices.IndexFunc(labels, func(label string) bool {
+		a, err := r.DB.AuthorityByLabel(ctx, tenant, label)
+		return err == nil && a.ID == authority
+	})
 }
 
 // accountAt is an authority that a policy names, and the account to use there.

@@ -3,6 +3,7 @@ package issue
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/certfleet/certfleet"
@@ -99,8 +100,15 @@ func (h *Rehearsal) desk(ctx context.Context, policy int64) (*desk, error) {
 }
 
 // choose is the authority whose turn it is; nobody's CAA forbids the second one.
-func (d *desk) choose(cert *certfleet.Certificate, v *certfleet.Version, now time.Time) counter {
-	return d.counters[plan.Chooses(len(d.counters), now, v.NotBefore, v.NotAfter, cert.Failures, func() bool { return true })]
+func (d *desk) choose(ctx context.Context, tx *store.Tx, cert *certfleet.Certificate, v *certfleet.Version) counter {
+	last := func() int {
+		o, err := tx.LastOrder(ctx, cert.ID)
+		if err != nil || o.State != certfleet.OrderFailed {
+			return -1
+		}
+		return slices.IndexFunc(d.counters, func(c counter) bool { return c.authority.ID == o.AuthorityID })
+	}
+	return d.counters[plan.Chooses(len(d.counters), tx.Now(), v.NotBefore, v.NotAfter, cert.Failures, last, func(int) bool { return true })]
 }
 
 // Renew opens the order of a certificate whose turn it is, and takes it as far as
@@ -110,7 +118,7 @@ func (h *Rehearsal) Renew(ctx context.Context, tx *store.Tx, cert *certfleet.Cer
 	if err != nil {
 		return err
 	}
-	d := &deal{cert: cert, old: v, at: desk.choose(cert, v, tx.Now())}
+	d := &deal{cert: cert, old: v, at: desk.choose(ctx, tx, cert, v)}
 	d.o = &certfleet.Order{Tenant: cert.Tenant, CertificateID: cert.ID, AuthorityID: d.at.authority.ID, AccountID: d.at.account.ID,
 		Slot: SlotFor(desk.policy.Spec.KeyType), Lane: cert.Lane, Profile: desk.policy.Spec.Profile, Names: cert.Names}
 	if plan.Replaces(v, d.o, d.o.AccountID) { // there is one account at each authority

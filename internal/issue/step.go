@@ -101,7 +101,7 @@ func (r *Room) place(ctx context.Context, j *job) (time.Duration, error) {
 		return 0, err
 	}
 	if !until.IsZero() && r.movesOn(ctx, j) {
-		return 0, r.fail(ctx, j, failure{typ: "serverInternal", msg: reason, advice: "wait: the next order goes to the second authority"})
+		return 0, r.fail(ctx, j, failure{typ: "serverInternal", msg: reason, advice: "wait: the next order goes to another authority"})
 	}
 	if !until.IsZero() {
 		j.order.Problem, j.order.ProblemType, j.order.Advice = reason, "rateLimited", "wait: the CA named this time itself"

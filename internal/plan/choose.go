@@ -8,11 +8,24 @@ import (
 )
 
 // Chooses says which of so many authorities of a policy the next order goes to: the
-// first, or the second when the first has failed for so long that half of the time
-// set aside for renewing is gone (see FailsOver), and the names may be had there.
-func Chooses(authorities int, now, notBefore, notAfter time.Time, failures int, permitted func() bool) int {
-	if authorities > 1 && FailsOver(now, notBefore, notAfter, failures) && permitted() {
-		return 1
+// first; when it has failed for so long that half of the time set aside for renewing
+// is gone (see FailsOver), the one after that where the last order failed, if the
+// names may be had there. So when all of them fail, each is asked in turn, and the
+// first that is back is found. last is -1 where no order failed.
+func Chooses(authorities int, now, notBefore, notAfter time.Time, failures int, last func() int, permitted func(int) bool) int {
+	if authorities < 2 || !FailsOver(now, notBefore, notAfter, failures) {
+		return 0
+	}
+	return Next(authorities, max(last(), 0), permitted)
+}
+
+// Next is the authority of so many to ask after the one at last: of those after it,
+// in turn, where the names may be had, or the first.
+func Next(authorities, last int, permitted func(int) bool) int {
+	for i := last + 1; i < authorities; i++ {
+		if permitted(i) {
+			return i
+		}
 	}
 	return 0
 }

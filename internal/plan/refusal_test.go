@@ -33,22 +33,32 @@ func TestWhatARefusalMeans(t *testing.T) {
 	}
 }
 
-func TestTheSecondAuthorityIsChosenWhereItMay(t *testing.T) {
+func TestAuthoritiesHaveTheirTurn(t *testing.T) {
 	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 	made, late := now.Add(-80*24*time.Hour), now.Add(10*24*time.Hour)
 	for what, c := range map[string]struct {
-		authorities, failures int
-		permitted             bool
-		want                  int
+		authorities, failures, last int
+		forbidden                   int
+		want                        int
 	}{
-		"failed for long":             {2, 3, true, 1},
-		"CAA forbids it":              {2, 3, false, 0},
-		"there is no other":           {1, 3, true, 0},
-		"it has not been tried since": {2, 0, true, 0},
+		"failed for long":                  {2, 3, 0, -1, 1},
+		"failed, and no order says where":  {2, 3, -1, -1, 1},
+		"CAA forbids it":                   {2, 3, 0, 1, 0},
+		"there is no other":                {1, 3, 0, -1, 0},
+		"it has not been tried since":      {2, 0, -1, -1, 0},
+		"the second failed too":            {2, 4, 1, -1, 0},
+		"the second of three failed":       {3, 4, 1, -1, 2},
+		"the last of three failed":         {3, 4, 2, -1, 0},
+		"CAA forbids the second of three":  {3, 4, 0, 1, 2},
+		"the last order was at none of it": {3, 4, -1, -1, 1},
 	} {
-		if got := plan.Chooses(c.authorities, now, made, late, c.failures, func() bool { return c.permitted }); got != c.want {
+		got := plan.Chooses(c.authorities, now, made, late, c.failures, func() int { return c.last }, func(i int) bool { return i != c.forbidden })
+		if got != c.want {
 			t.Errorf("%s: authority %d, want %d", what, got, c.want)
 		}
+	}
+	if got := plan.Chooses(2, now, now.Add(-24*time.Hour), now.Add(89*24*time.Hour), 3, func() int { return 0 }, func(int) bool { return true }); got != 0 {
+		t.Errorf("in good time: authority %d", got)
 	}
 }
 

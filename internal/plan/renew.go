@@ -189,7 +189,7 @@ func TooLate(now, until, urgentAt, notAfter time.Time) bool {
 // asked for at the next authority.
 const triesWithout = 3
 
-// FailsOver says whether the next order goes to the second authority: when the
+// FailsOver says whether the next order goes to another authority: when the
 // first has failed and half of the time set aside for renewing is gone, or when
 // a certificate that was never got (zero times) has failed a few times.
 func FailsOver(now, notBefore, notAfter time.Time, failures int) bool {
