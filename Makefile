@@ -19,7 +19,7 @@ RACED := ./internal/acme ./internal/agent ./internal/deliver ./internal/issue ./
 	./internal/work ./internal/probe ./internal/solver/... ./internal/target/redis ./internal/target/sftp ./internal/updater/...
 # Walks of days and years in made-up time: ten minutes more with the detector on a
 # busy machine, and nothing for it that the others do not show it.
-WALKS := ^(TestYearsWithinAllLimits|TestAfterADayOfDowntimeTheHerdKeepsInLane|TestAMigrationGoesAsFastAsTheAccountMayAndNoFaster|TestABacklogStarvesNobody)$$
+WALKS := ^(TestYearsWithinAllLimits|TestAfterADayOfDowntimeTheHerdKeepsInLane|TestAMigrationGoesAsFastAsTheAccountMayAndNoFaster|TestABacklogStarvesNobody|TestADayByRiver|TestAfterADayOfDowntimeRiverKeepsTheHerdInLane|TestAMigrationStarvesNeitherANewCustomerNorRenewals)$$
 BENCH ?= .
 FUZZTIME ?= 20s
 PLATFORMS ?= linux/amd64 linux/arm64

@@ -21,7 +21,7 @@ import (
 func TestADayByRiver(t *testing.T) {
 	trial.InFull(t)
 	t.Parallel()
-	hours, gone, each := 3*time.Hour, time.Hour, 70
+	hours, gone, each := 90*time.Minute, 30*time.Minute, 40
 	if trial.Long() {
 		hours, gone, each = 24*time.Hour, 4*time.Hour, 150
 	}

@@ -28,7 +28,7 @@ func TestAfterADayOfDowntimeRiverKeepsTheHerdInLane(t *testing.T) {
 	case trial.Long():
 		times, share = 3, 1
 	case trial.Full():
-		share = 1
+		share = 2
 	}
 	herd(t, 200*time.Millisecond, func(f *fleet, nodes int) {
 		all := 0

@@ -14,7 +14,7 @@ import (
 func TestNoOrderIsAskedForTwice(t *testing.T) {
 	t.Parallel()
 	n := 200
-	if trial.Full() {
+	if trial.Long() {
 		n = 2000
 	}
 	herd(t, 4*time.Millisecond, func(f *fleet, nodes int) {
