@@ -1,10 +1,9 @@
 package bench
 
 import (
-	"cmp"
 	"context"
+	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -17,14 +16,8 @@ import (
 // round is the time until every version was asked about once.
 const round = 6 * time.Hour
 
-// cadence is how much of a round is run: CERTFLEET_CADENCE, or three minutes.
-func cadence(tb testing.TB) time.Duration {
-	d, err := time.ParseDuration(cmp.Or(os.Getenv("CERTFLEET_CADENCE"), "3m"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return d
-}
+// cadence is how much of a round is run.
+var cadence = flag.Duration("cadence", 3*time.Minute, "how much of six hours BenchmarkCadence runs")
 
 // BenchmarkCadence runs a node for a while over a million versions, each of which
 // is to be asked about at the fake CA once in six hours (RFC 9773), evenly spread. It
@@ -49,7 +42,7 @@ func atCadence(b *testing.B, url string) {
 	if err := a.Work.Drain(settled, 0); err != nil {
 		b.Fatal(err)
 	}
-	n, last := large(b), cadence(b)
+	n, last := large(b), *cadence
 	multiply(b, a, url, issued, n)
 	ctx, end := context.WithCancel(b.Context())
 	defer end()

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,16 +29,16 @@ const ours = "certfleet"
 // Kind is River's word for who does it.
 func (job) Kind() string { return ours }
 
-// tries is how often River tries a piece itself; then it is swept up anew.
+// tries is how often River tries a job itself; then its row is queued anew.
 const tries = 8
 
 // InsertOpts queues a row once, however often it is found due.
-func (p job) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: p.Of, MaxAttempts: tries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+func (j job) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: j.Of, MaxAttempts: tries, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled}}}
 }
 
-// ladder is when a piece is tried again that failed without saying so on its row:
+// ladder is when a job is tried again that failed without saying so on its row:
 // after 1, 2, 4 seconds and so on, at most a minute, and in the first of River's looks
 // after that (see poll).
 type ladder struct{}
@@ -59,7 +57,7 @@ type client interface {
 	StopAndCancel(context.Context) error
 }
 
-// held is a piece that River has.
+// held is a job that River has.
 type held struct {
 	id    int64
 	begun bool      // somebody works on it
@@ -181,57 +179,6 @@ func open[T any](ctx context.Context, q *queue, driver riverdriver.Driver[T]) (c
 		JobTimeout:                  -1, // every wait in there has its own end
 		CompletedJobRetentionPeriod: 10 * time.Second, DiscardedJobRetentionPeriod: time.Hour,
 	})
-}
-
-// worker does pieces of all kinds.
-type worker struct {
-	river.WorkerDefaults[job]
-	q *queue
-}
-
-// Work does one.
-func (d *worker) Work(ctx context.Context, j *river.Job[job]) error {
-	q := d.q
-	q.take(j.ID)
-	defer q.leave(j.ID)
-	k, err := q.w.KindNamed(j.Args.Of)
-	if err != nil {
-		return river.JobCancel(err) // another release's
-	}
-	ctx = WithStop(ctx, q.stops)
-	r, since := row{k.Name, j.Args.ID}, time.Now()
-	taken := sync.OnceFunc(func() { q.taken(k.Name) })
-	defer taken()
-	if k.Gated {
-		ctx, since = guarded(ctx, q.gate, func() { taken(); q.w.entered(r) }), time.Time{}
-	} else {
-		taken()
-	}
-	if Stopping(ctx) || !q.w.begin(r, since) {
-		return nil
-	}
-	defer q.w.end(r)
-	return failed(q.w.do(ctx, k, r.id))
-}
-
-// take notes a job as this process's until it leaves it.
-func (q *queue) take(job int64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.mine[job] = true
-}
-
-func (q *queue) leave(job int64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	delete(q.mine, job)
-}
-
-// jobs are those that were taken and not left.
-func (q *queue) jobs() []int64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return slices.Collect(maps.Keys(q.mine))
 }
 
 // moment is how long work may take to end that was cut off, for the store has ten
