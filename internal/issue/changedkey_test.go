@@ -149,7 +149,7 @@ func TestAChangedKeyCostsAnOrderNothing(t *testing.T) {
 			}
 			t.Run(place+" "+way, func(t *testing.T) {
 				t.Parallel()
-				f := strict(t)
+				f, began := strict(t), time.Now()
 				c := f.want(certfleet.LaneNew, "shop.example,www.shop.example")[0]
 				done := false
 				r, w := f.node("b", func(p string) {
@@ -163,8 +163,8 @@ func TestAChangedKeyCostsAnOrderNothing(t *testing.T) {
 				if o := f.through(r, w, c); !done || o.State != certfleet.OrderIssued || o.Attempts != 0 {
 					t.Fatalf("passed the place: %v; order is %+v", done, o)
 				}
-				if b := f.bucket(f.newOrders()); b.Held != 0 || f.spent(b) != 1 {
-					t.Errorf("%d new orders are charged and %v held", f.spent(b), b.Held)
+				if b := f.bucket(f.newOrders()); b.Held != 0 || f.spent(b, began) != 1 {
+					t.Errorf("%d new orders are charged and %v held", f.spent(b, began), b.Held)
 				}
 				if s := f.ca.Stats(); s.Failed != 0 || s.Orders != 1 {
 					t.Errorf("the CA counts %+v", s)
@@ -194,10 +194,11 @@ func (f *fleet) through(r *issue.Room, w *work.Work, c *certfleet.Certificate) *
 	return o
 }
 
-// spent is how many tokens of a bucket are gone.
-func (f *fleet) spent(b store.Bucket) int {
+// spent is how many tokens were taken of a bucket that was full when it began: what
+// came back since counts too, so that it does not matter how long that took.
+func (f *fleet) spent(b store.Bucket, began time.Time) int {
 	per := b.Period / time.Duration(b.N)
-	return int((time.Until(b.FullAt) + per - 1) / per)
+	return int(b.FullAt.Sub(began) / per)
 }
 
 // TestWhateverAnAccountSignsFollowsItsKey changes the key when an account was read and
@@ -254,7 +255,7 @@ func TestWhateverAnAccountSignsFollowsItsKey(t *testing.T) {
 // the account's key again and again.
 func TestAKeyThatKeepsChangingFailsNoOrder(t *testing.T) {
 	t.Parallel()
-	f := fleetAt(t, storetest.SQLite(t), "letsencrypt", fakeca.Options{})
+	f, began := fleetAt(t, storetest.SQLite(t), "letsencrypt", fakeca.Options{}), time.Now()
 	const orders, nodes = 16, 4
 	todo := make(chan *certfleet.Certificate, orders)
 	for _, c := range f.want(certfleet.LaneNew, many("m%d.example", orders)...) {
@@ -293,8 +294,8 @@ func TestAKeyThatKeepsChangingFailsNoOrder(t *testing.T) {
 			}
 		}
 	}
-	if b := f.bucket(f.newOrders()); rolled == 0 || b.Held != 0 || f.spent(b) != orders || f.ca.Stats().Orders != orders {
-		t.Errorf("after %d changes %d new orders are charged, and the CA took %d", rolled, f.spent(b), f.ca.Stats().Orders)
+	if b := f.bucket(f.newOrders()); rolled == 0 || b.Held != 0 || f.spent(b, began) != orders || f.ca.Stats().Orders != orders {
+		t.Errorf("after %d changes %d new orders are charged, and the CA took %d", rolled, f.spent(b, began), f.ca.Stats().Orders)
 	}
 }
 

@@ -42,9 +42,9 @@ func TestAfterADayOfDowntimeRiverKeepsTheHerdInLane(t *testing.T) {
 		d := &desk{ca: f.ca.RoundTripper()}
 		defer f.river(d, nodes)()
 		f.comes(d, all/2)
-		was := len(d.asked())
 		f.share(certfleet.LaneEmergency, "stolen", 3)
 		f.share(certfleet.LaneWaiting, "visitor", 3)
+		was := len(d.asked()) // others go on until both are stored, however long that takes
 		f.comes(d, all+6)
 		j := &judge{fleet: f, came: d.asked(), slack: queuedAhead + nodes*atGates, urgent: nodes * atGates}
 		j.nothingTwice(all + 6)
