@@ -42,9 +42,7 @@ func (p *program) sayJobs(j *client.Jobs) {
 	}
 	if len(j.Running) > 0 {
 		p.title("Worked on now")
-		p.printAll([]string{"KIND", "ID", "SINCE", "NODE"}, rows(j.Running, func(r client.RunningJob) []string {
-			return []string{r.Kind, fmt.Sprint(r.ID), p.when(r.Since), r.Node}
-		}))
+		p.printAll([]string{"KIND", "NODE", "JOBS", "LONGEST SINCE", "IDS"}, rows(byNode(j.Running), p.runningRow))
 	}
 	if len(j.Trouble) > 0 {
 		p.title("Went wrong")

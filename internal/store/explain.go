@@ -72,6 +72,8 @@ func explainPostgres(err error, pg *pgconn.PgError) error {
 		e.Kind, e.Msg = certfleet.Conflict, "it exists already, or something else depends on it"
 	case strings.HasPrefix(pg.Code, "28"), pg.Code == "3D000":
 		e.Kind, e.Msg, e.Advice = certfleet.Denied, "the database server refuses us", "check user, password and database name"
+	case pg.Code == "42501":
+		e.Kind, e.Msg, e.Advice = certfleet.Denied, "the database role lacks a right", "have the role own the database, or grant it CREATE on its schema and all rights on the tables there"
 	case pg.Code == "25006":
 		e.Kind, e.Msg, e.Advice = certfleet.Denied, "the database cannot be written", "connect to the primary, not to a standby"
 	case strings.HasPrefix(pg.Code, "53"):

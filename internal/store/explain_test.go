@@ -97,6 +97,17 @@ func TestUnknownDatabaseOnTheServerSaysSo(t *testing.T) {
 	actable(t, err, certfleet.Denied, "refuses")
 }
 
+func TestARoleThatMayNotMakeTablesSaysSo(t *testing.T) {
+	srv := storetest.OwnServer(t)
+	srv.Do(t, "CREATE ROLE poor LOGIN PASSWORD 's3cret'")
+	srv.Do(t, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+	_, err := openAt(t, strings.Replace(srv.URL(), "postgres@", "poor:s3cret@", 1), store.Options{})
+	actable(t, err, certfleet.Denied, "lacks a right")
+	if err != nil && strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("the password is in %q", err)
+	}
+}
+
 func TestAFolderIsNoDatabase(t *testing.T) {
 	_, err := openAt(t, t.TempDir(), store.Options{})
 	actable(t, err, certfleet.Invalid, "cannot be opened")

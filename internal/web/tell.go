@@ -172,6 +172,7 @@ func (st *story) sayDue() {
 	switch {
 	case o != nil && o.Live():
 		st.say("Order %d is on its way since %s: it is %s%s.", o.ID, ago(st.now, o.CreatedAt), o.State, when(", the CA says "+o.CAStatus, o.CAStatus))
+		st.sayHolder(o)
 	case c.State == certfleet.Parked && !c.DueAt.IsZero():
 		st.say("It is parked: its names have left us. They are looked at again %s (%s), without asking the CA.", in(st.now, c.DueAt), c.DueAt.Format(time.RFC3339))
 	case !c.DueAt.IsZero():
@@ -179,6 +180,21 @@ func (st *story) sayDue() {
 	case c.State == certfleet.Active:
 		st.say("No order is due.")
 	}
+}
+
+// sayHolder names the node that works on an order, and when another may: a node
+// that hangs, or whose host is gone, keeps the order for as long as its claim.
+func (st *story) sayHolder(o *certfleet.Order) {
+	if o.Owner == "" || !o.LeaseUntil.After(st.now) {
+		return
+	}
+	st.say("Node %s works on it; if that node is gone, the order is free %s.", host(o.Owner), in(st.now, o.LeaseUntil))
+}
+
+// host is what people are told of an owner: its host and its process.
+func host(owner string) string {
+	parts := strings.Split(owner, "/")
+	return strings.Join(parts[:min(len(parts), 2)], "/")
 }
 
 // next is what happens next, by itself or by somebody.

@@ -144,3 +144,35 @@ func TestWhyTellsOfAParkedCertificate(t *testing.T) {
 		t.Errorf("next: %s", w.NextStep)
 	}
 }
+
+func TestWhyNamesTheNodeThatHoldsAnOrderAndWhenAnotherMay(t *testing.T) {
+	for what, c := range map[string]struct {
+		owner string
+		free  time.Duration
+		said  bool
+	}{
+		"held":              {"web1/77/123/abc", 90 * time.Second, true},
+		"its claim ran out": {"web1/77/123/abc", -time.Second, false},
+		"nobody's":          {"", 0, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			k := newKit(t).fleet()
+			k.ok("POST", "/v1/accounts", `{"authority":"test-ca","later":true}`)
+			k.ok("POST", "/v1/certificates", `{"names":["a.example.com"]}`)
+			k.change(func(ctx context.Context, tx *store.Tx) error {
+				return tx.AddOrder(ctx, &certfleet.Order{CertificateID: 1, AuthorityID: 1, AccountID: 1, Slot: certfleet.SlotECDSA, Lane: certfleet.LaneNew, DueAt: tx.Now()})
+			})
+			k.change(func(ctx context.Context, tx *store.Tx) error {
+				o, err := tx.LiveOrder(ctx, 1, certfleet.SlotECDSA)
+				if err != nil || c.owner == "" {
+					return err
+				}
+				return tx.ClaimOrder(ctx, o, c.owner, tx.Now().Add(c.free))
+			})
+			all := strings.Join(k.why("a.example.com").Sentences, "\n")
+			if strings.Contains(all, "Node web1/77 works on it; if that node is gone, the order is free in ") != c.said {
+				t.Errorf("held by %q: %s", c.owner, all)
+			}
+		})
+	}
+}

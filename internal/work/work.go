@@ -52,6 +52,8 @@ type Work struct {
 	Owner   string // see OwnerName
 	Grace   time.Duration
 
+	failed failures
+
 	mu      sync.Mutex
 	running map[row]time.Time // since when; zero for what waits at the gate; guarded by mu
 	at      *queue            // while Run runs; guarded by mu
@@ -187,7 +189,7 @@ func (w *Work) do(ctx context.Context, k Kind, id int64) (err error) {
 		return nil
 	}
 	if err != nil {
-		w.Log.Warn("work failed", "kind", k.Name, "id", id, "err", err)
+		w.failed.tell(w.Log, k.Name, id, err)
 	}
 	return err
 }
