@@ -54,6 +54,8 @@ type Handler struct {
 	Hit     Hit            // nil to tell nobody
 	Trusted []netip.Prefix // proxies whose X-Forwarded-For is believed
 	Log     *slog.Logger   // nil for none
+
+	unanswered unanswered
 }
 
 // ServeHTTP answers one request.
@@ -86,7 +88,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, token string) {
 	keyAuth, ok, err := h.Lookup(ctx, token)
 	switch {
 	case err != nil:
-		h.log("look up challenge", "error", err)
+		h.tell(err)
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "the answer cannot be looked up now", http.StatusServiceUnavailable)
 		return
