@@ -30,7 +30,7 @@ func TestANodeGoesOnWithWhatAnotherWasKilledAt(t *testing.T) {
 			n.start("never")
 			n.settled(1)
 			doomed := n.start(place)
-			held := n.heldAtDeath(doomed)
+			held, unseen := n.heldAtDeath(doomed)
 			began := time.Now()
 			for _, was := range held {
 				until(t, "go on", func() (bool, string) {
@@ -43,7 +43,7 @@ func TestANodeGoesOnWithWhatAnotherWasKilledAt(t *testing.T) {
 			if on > soonAfter {
 				t.Errorf("it went on only after %s", on.Round(time.Millisecond))
 			}
-			n.allIssued(held)
+			n.allIssued(held, unseen)
 		})
 	}
 }
@@ -59,34 +59,38 @@ func (n *nest) settled(want int) {
 
 // heldAtDeath asks for certificates until the node died with one, and returns the
 // orders that it held then, or when it was seen last: the other node may have found
-// it dead before we did.
-func (n *nest) heldAtDeath(doomed *node) (held []certfleet.Order) {
+// it dead before we did, and then there may be so many that we have not seen.
+func (n *nest) heldAtDeath(doomed *node) (held []certfleet.Order, unseen int) {
 	n.Helper()
-	for i := 0; ; i++ {
+	for i, end := 0, time.Now().Add(trial.Patience); ; {
 		select {
 		case <-doomed.ended:
 			n.dies(doomed)
-			if now := n.heldBy(doomed); len(now) > 0 {
-				held = now
+			if now, _ := n.heldBy(doomed); len(now) > 0 {
+				return now, 0
 			}
 			if len(held) == 0 {
 				n.Fatal("the node that died was never seen with an order")
 			}
-			return held
+			return held, atOnce
 		case <-time.After(100 * time.Millisecond):
-			if now := n.heldBy(doomed); len(now) > 0 {
-				held = now
-			}
 		}
-		if i >= 300 {
+		if time.Now().After(end) {
 			n.Fatal("the node never came to the place where it dies")
 		}
-		n.more(fmt.Sprintf("more%d.example", i))
+		now, live := n.heldBy(doomed)
+		if len(now) > 0 {
+			held = now
+		}
+		if live < 3*atOnce { // enough for both
+			n.more(fmt.Sprintf("more%d.example", i))
+			i++
+		}
 	}
 }
 
-// heldBy are the orders that a process holds.
-func (n *nest) heldBy(c *node) (held []certfleet.Order) {
+// heldBy are the orders that a process holds, of so many that are under way.
+func (n *nest) heldBy(c *node) (held []certfleet.Order, all int) {
 	n.Helper()
 	live, _, err := n.db.Orders(n.Context(), store.OrderFilter{State: "live", Limit: 1000})
 	if err != nil {
@@ -97,7 +101,7 @@ func (n *nest) heldBy(c *node) (held []certfleet.Order) {
 			held = append(held, o)
 		}
 	}
-	return held
+	return held, len(live)
 }
 
 func ownedBy(owner string, pid int) bool {
@@ -124,7 +128,7 @@ func (n *nest) more(name string) {
 
 // allIssued wants every order issued, and no new-order sent twice but those of a
 // dead node whose answers it may not have lived to write down.
-func (n *nest) allIssued(held []certfleet.Order) {
+func (n *nest) allIssued(held []certfleet.Order, unseen int) {
 	n.Helper()
 	var all []certfleet.Order
 	until(n, "issue all", func() (bool, string) {
@@ -137,7 +141,7 @@ func (n *nest) allIssued(held []certfleet.Order) {
 		}
 		return err == nil, fmt.Sprint(err)
 	})
-	most := int64(len(all))
+	most := int64(len(all) + unseen)
 	for _, o := range held {
 		if o.URL == "" {
 			most++
