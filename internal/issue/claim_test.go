@@ -15,6 +15,7 @@ import (
 	"github.com/certfleet/certfleet/internal/preflight"
 	"github.com/certfleet/certfleet/internal/store"
 	"github.com/certfleet/certfleet/internal/store/storetest"
+	"github.com/certfleet/certfleet/internal/trial"
 )
 
 // twice is a way to a CA on which another node does the same in the middle of the
@@ -39,7 +40,7 @@ func TestTwoNodesOfOneDatabaseDoTheSameWorkOnce(t *testing.T) {
 	f := newFleet(t, storetest.Postgres(t), fakeca.Options{})
 	ctx := t.Context()
 	c := f.want(certfleet.LaneNew, "twice.example")[0]
-	for end := time.Now().Add(20 * time.Second); f.issued() == 0 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(trial.Patience); f.issued() == 0 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if _, err := f.work.Tick(ctx, time.Now(), 0); err != nil {
 			t.Fatal(err)
 		}
