@@ -190,7 +190,7 @@ func TestRowsThatAlwaysFailKeepNoOthersOut(t *testing.T) {
 			return true, nil
 		})
 		_, stop := turn(t, db, work.OwnerName(), p)
-		trial.Until(t, "do the others", func() (bool, string) { left, _, _ := p.state(); return left == bad, fmt.Sprint(left, " left") })
+		trial.Within(t, 3*trial.Patience, "do the others", func() (bool, string) { left, _, _ := p.state(); return left == bad, fmt.Sprint(left, " left") })
 		stop()
 	})
 }
