@@ -285,6 +285,8 @@ func TestAKilledNodeGoesOnWithTheSameOrder(t *testing.T) {
 func killEverywhere(t *testing.T, url func(testing.TB) string) {
 	t.Parallel()
 	url(t) // skips here when there is no server
+	var took times
+	t.Cleanup(func() { took.soon(t) })
 	for _, place := range []string{"placing", "placed", "intended", "presented", "answered", "key made", "finalized", "downloaded"} {
 		t.Run(place, func(t *testing.T) {
 			if place != "placed" && place != "finalized" {
@@ -304,6 +306,7 @@ func killEverywhere(t *testing.T, url func(testing.TB) string) {
 			on := time.Since(began)
 			until(t, "issue", func() (bool, string) { o := n.order(id); return !o.Live(), string(o.State) + " " + o.Problem })
 			o := n.order(id)
+			took.add(on)
 			t.Logf("went on after %s, issued after %s", on.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 			if on > soonAfter {
 				t.Errorf("it went on only after %s", on.Round(time.Millisecond))

@@ -3,7 +3,9 @@ package app_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +21,8 @@ import (
 func TestANodeGoesOnWithWhatAnotherWasKilledAt(t *testing.T) {
 	t.Parallel()
 	storetest.PostgresURL(t) // skips here when there is no server
+	var took times
+	t.Cleanup(func() { took.soon(t) })
 	for _, place := range []string{"placing", "placed", "intended", "presented", "answered", "key made", "finalized", "downloaded"} {
 		t.Run(place, func(t *testing.T) {
 			if place != "finalized" {
@@ -40,11 +44,35 @@ func TestANodeGoesOnWithWhatAnotherWasKilledAt(t *testing.T) {
 			}
 			on := time.Since(began)
 			t.Logf("the other went on with %d orders after %s", len(held), on.Round(time.Millisecond))
+			took.add(on)
 			if on > soonAfter {
 				t.Errorf("it went on only after %s", on.Round(time.Millisecond))
 			}
 			n.allIssued(held, unseen)
 		})
+	}
+}
+
+// times are how long nodes took to go on.
+type times struct {
+	mu  sync.Mutex
+	all []time.Duration // guarded by mu
+}
+
+func (s *times) add(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, d)
+}
+
+// soon wants half of them, a busy machine holding up any of the others, within the
+// five seconds that are promised.
+func (s *times) soon(t *testing.T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.Sort(s.all)
+	if n := len(s.all); n > 0 && s.all[n/2] > 5*time.Second {
+		t.Errorf("nodes went on after %v, half of them later than after five seconds", s.all)
 	}
 }
 
