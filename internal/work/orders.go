@@ -118,13 +118,25 @@ func again(ctx context.Context, err error) time.Duration {
 	return 10 * time.Second
 }
 
+// insist is how long a claim is tried to be given back when the store does not
+// answer; after that it ends by itself, with its lease.
+const insist = 30 * time.Second
+
 // giveBack ends the claim in any case, even when the context has ended.
 func giveBack(ctx context.Context, db *store.DB, owner string, id int64, due time.Time, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	err := db.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.ReleaseOrder(ctx, id, owner, due) })
+	until := time.Now().Add(insist)
+	err := release(ctx, db, owner, id, due)
+	for err != nil && !errors.Is(err, store.ErrStale) && time.Now().Before(until) && sleep(ctx, time.Second) {
+		err = release(ctx, db, owner, id, due)
+	}
 	if cause != nil {
 		return cause
 	}
 	return err
+}
+
+func release(ctx context.Context, db *store.DB, owner string, id int64, due time.Time) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return db.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.ReleaseOrder(ctx, id, owner, due) })
 }
